@@ -84,12 +84,21 @@ def owners_page(owners_browser: "BrowserContext") -> "Page":
     return owners_browser.pages[0]
 
 
+@pytest.fixture
+def page(owners_page: "Page", site: "Site") -> "Iterator[Page]":
+    """The same page for a test that goes its own way: on a desk, in light, and watched."""
+    from tests.browser import looks
+    from tests.browser.visit import watched
+
+    looks.show_on_desk(owners_page)
+    with watched(owners_page, home=site.url):
+        yield owners_page
+
+
 @pytest.fixture(scope="module")
 def owners_program(site: "Site") -> "Client":
     """A client without a browser, to tell quickly whether an address is a page at all."""
-    from tests.admin.pages import sign_in
-
-    return sign_in(site.owner)
+    return site.program_of(site.owner)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,16 @@
 """A web server in this process, and an organization that has lived through it all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import uuid4
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client
 from pytest_django.live_server_helper import LiveServer
 
 from apps_registry.models import User
@@ -36,6 +40,17 @@ class Site:
     story: Story
     analyst: User
     newcomer: User  # the owner of an organization in which nothing has happened yet
+    answers: dict[str, HttpResponse] = field(default_factory=dict)
+
+    def program_of(self, person: User) -> Client:
+        """Return a client without a browser, which asks this server's own address."""
+        client = sign_in(person)
+        client.defaults["HTTP_HOST"] = urlsplit(self.url).netloc
+        return client
+
+    def answer_with(self, path: str, answer: HttpResponse) -> None:
+        """Give the browser what a client got already: to make a page twice would take time."""
+        self.answers[path] = answer
 
     @property
     def owner(self) -> User:
@@ -52,10 +67,25 @@ def served() -> Iterator[Site]:
     newcomer = make.make_user(organization=make.make_organization("Fresh Start"))
     server = LiveServer("127.0.0.1")
     try:
-        yield Site(server.url, story, analyst, newcomer)
+        site = Site(server.url, story, analyst, newcomer)
+        server.thread.httpd.set_app(_with_given_answers(site, server.thread.httpd.get_app()))
+        yield site
     finally:
         server.stop()
         database.empty()
+
+
+def _with_given_answers(site: Site, live: WSGIApplication) -> WSGIApplication:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer = site.answers.pop(environ["PATH_INFO"], None)
+        if answer is None:
+            return live(environ, start_response)
+        cookies = [("Set-Cookie", cookie.OutputString()) for cookie in answer.cookies.values()]
+        status = f"{answer.status_code} {answer.reason_phrase}"
+        start_response(status, [*answer.items(), *cookies])
+        return [answer.content]
+
+    return application
 
 
 def session_of(person: User) -> str:

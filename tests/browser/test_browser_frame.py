@@ -1,26 +1,16 @@
 """What the frame of the pages does at the sizes that people have: a laptop, and a phone."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Page
 
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
 from postbacks.models import Event, Install
 from tests import database
 from tests.browser.site import Site
-from tests.browser.visit import open_page
 
 LAPTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture
-def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
-    """A page of the owner."""
-    with open_page(owners_browser, home=site.url) as page:
-        yield page
 
 
 @pytest.mark.parametrize("height", [500, 700, 900])

@@ -1,17 +1,15 @@
 """A suspended rule in a browser: corrected, switched on, and what it holds sent or dropped."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from apps_registry.tenancy import tenant
 from postbacks.models import CallbackRule, DuePostback, HeldPostback, RuleStatus
 from tests import make
 from tests.browser.faults import faults
 from tests.browser.site import Site
-from tests.browser.visit import open_page
 from tests.events import event, record
 from tests.workers import decide_all, work_on_held
 
@@ -29,11 +27,10 @@ def rule(site: Site) -> CallbackRule:
 
 
 @pytest.fixture
-def page(owners_browser: BrowserContext, site: Site, rule: CallbackRule) -> Iterator[Page]:
+def page(page: Page, rule: CallbackRule) -> Page:
     """The suspended rule in front of the owner."""
-    with open_page(owners_browser, home=site.url) as page:
-        page.goto(f"/admin/postbacks/callbackrule/{rule.pk}/change/")
-        yield page
+    page.goto(f"/admin/postbacks/callbackrule/{rule.pk}/change/")
+    return page
 
 
 def assert_for_everybody(page: Page) -> None:

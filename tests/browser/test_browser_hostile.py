@@ -80,6 +80,7 @@ def test_hostile_texts_are_texts_on_every_page(
     if not is_page(answer):
         return
 
+    site.answer_with(path, answer)
     page = hostile_page
     with watched(page, home=site.url):
         looks.show_on_desk(page)

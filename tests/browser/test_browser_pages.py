@@ -26,6 +26,7 @@ def test_a_page_is_for_everybody(
         assert not shows_rows(route), f"{path} answered {answer.status_code}"
         return
 
+    site.answer_with(path, answer)
     with watched(owners_page, home=site.url):
         looks.show_on_desk(owners_page)
         owners_page.goto(path)

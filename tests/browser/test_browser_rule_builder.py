@@ -1,24 +1,19 @@
 """What scripts add where a template is written: macros at the caret, marks, fixes in place."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.faults import faults
-from tests.browser.site import Site
-from tests.browser.visit import open_page
 
 ADD = "/admin/postbacks/callbackrule/add/"
 AT = "https://ads.example.com/?"
 
 
 @pytest.fixture
-def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
+def page(page: Page) -> Page:
     """An empty form in front of the owner; its scripts may complain of nothing."""
-    with open_page(owners_browser, home=site.url) as page:
-        page.goto(ADD)
-        yield page
+    page.goto(ADD)
+    return page
 
 
 def _url(page: Page) -> Locator:

@@ -1,22 +1,16 @@
 """What scripts add to the form of a callback rule: the way to a mistake, names by a press."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
-
-from tests.browser.site import Site
-from tests.browser.visit import open_page
+from playwright.sync_api import Page, expect
 
 ADD = "/admin/postbacks/callbackrule/add/"
 
 
 @pytest.fixture
-def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
+def page(page: Page) -> Page:
     """An empty form in front of the owner."""
-    with open_page(owners_browser, home=site.url) as page:
-        page.goto(ADD)
-        yield page
+    page.goto(ADD)
+    return page
 
 
 def test_a_mistake_is_one_press_away_also_where_it_was_folded(page: Page) -> None:

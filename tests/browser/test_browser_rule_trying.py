@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from postbacks.delivery.http.destinations import parse_networks
 from tests.browser.faults import faults
-from tests.browser.site import Site
-from tests.browser.visit import open_page
 from tests.delivery.partner_server import Partners
 
 ADD = "/admin/postbacks/callbackrule/add/"
@@ -29,11 +27,10 @@ def partners(settings: Any) -> Iterator[Partners]:
 
 
 @pytest.fixture
-def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
+def page(page: Page) -> Page:
     """An empty form in front of the owner."""
-    with open_page(owners_browser, home=site.url) as page:
-        page.goto(ADD)
-        yield page
+    page.goto(ADD)
+    return page
 
 
 def write_rule(page: Page, url: str) -> None:

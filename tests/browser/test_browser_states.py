@@ -1,7 +1,5 @@
 """Pages that no address alone leads to: after a mistake, a question, or a click."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -11,7 +9,6 @@ from tests.browser.faults import faults, faults_in_light
 from tests.browser.people import page_of
 from tests.browser.site import Site
 from tests.browser.steps import go_to
-from tests.browser.visit import open_page
 
 _ASKS_NOTHING = "/admin/apps_registry/signingsecret/add/"  # sent empty, it makes a secret
 _FORMS = [
@@ -19,13 +16,6 @@ _FORMS = [
     for route in admin_routes()
     if route.template.endswith("/add/") and route.template != _ASKS_NOTHING
 ]
-
-
-@pytest.fixture
-def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
-    """A page of the owner."""
-    with open_page(owners_browser, home=site.url) as page:
-        yield page
 
 
 def assert_for_everybody(page: Page) -> None:

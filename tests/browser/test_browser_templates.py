@@ -1,22 +1,11 @@
 """Partner templates and pasted URLs in a browser: for everybody, and as quick as they promise."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.faults import faults
-from tests.browser.site import Site
-from tests.browser.visit import open_page
 
 _GALLERY = "/admin/postbacks/callbackrule/templates/"
-
-
-@pytest.fixture
-def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
-    """A page of the owner."""
-    with open_page(owners_browser, home=site.url) as page:
-        yield page
 
 
 @pytest.mark.parametrize("name", ["tiktok", "adjust", "bi-tool"])
