@@ -5,12 +5,16 @@ It is loaded before pytest-django reads the settings (see `addopts` in pyproject
 
 import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 gc.set_threshold(50_000, 20, 20)  # a fifth of the tests' time went into looking for garbage
 _ROOT = Path(__file__).resolve().parent.parent
+# Tests start a hundred processes, each of which would compile every module of ours again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["DATA_DIR"] = os.environ.get("TEST_DATA_DIR", str(_ROOT / ".local" / "test"))
 os.environ["REDIS_URL"] = ""  # tests start their own; unset, `.env` would speak
 os.environ["RATE_LIMIT_API"] = os.environ["RATE_LIMIT_UNKNOWN"] = "off"  # the sweep is in a hurry

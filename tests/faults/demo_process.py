@@ -28,8 +28,13 @@ class DemoProcess:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if name not in {"DATABASE_URL", "POSTBACKS_DEMO", "DATABASE_ROLE"}
-        } | {"DJANGO_SETTINGS_MODULE": "tests.faults.short_lease"}
+            if name not in {"DATABASE_URL", "DATABASE_ROLE"}
+        } | {
+            "DJANGO_SETTINGS_MODULE": "tests.faults.short_lease",
+            # What the demo would restart itself with, loading everything twice.
+            "POSTBACKS_DEMO": "1",
+            "ALLOW_PRIVATE_DESTINATIONS": "127.0.0.0/8",
+        }
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "demo", *arguments],

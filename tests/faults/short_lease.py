@@ -7,3 +7,4 @@ from postbacks.settings import *  # noqa: F403  # all of them
 
 HTTP_TOTAL_SECONDS = 7
 LEASE_SECONDS = 32
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # as in conftest.py

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from postbacks.demo.child_processes import free_port
+from tests.faults.conftest import copy_database
 from tests.faults.demo_process import ROOT
 
 
@@ -112,7 +113,10 @@ def test_a_finite_demo_counts_right_and_leaves_nothing_behind(tmp_path: Path) ->
     assert "Done in" in run.stdout
 
 
-def test_the_development_server_answers_and_leaves_nothing_behind(data_folder: Path) -> None:
+def test_the_development_server_answers_and_leaves_nothing_behind(
+    data_folder: Path, migrated_folder: Path
+) -> None:
+    copy_database(migrated_folder, data_folder)
     port = free_port()
     inherited = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
     with subprocess.Popen(

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from postbacks.demo import run
-from postbacks.demo.child_processes import DemoError, stop_on_signals
+from postbacks.demo.child_processes import DemoError, require_free, stop_on_signals
 from postbacks.demo.simulation.day import DEFAULT_DEVICES
 from postbacks.infrastructure import environment
 from postbacks.infrastructure.database.embedded import EmbeddedServerError
@@ -32,11 +32,15 @@ class Command(RecordedCommand):
 
     def handle(self, *args: object, **options: object) -> None:
         once = bool(options["once"])
+        try:
+            port = run.choose_port(setting=environment.text("PORT"), once=once)
+            require_free(port)
+        except DemoError as error:
+            raise CommandError(str(error)) from None
         if _HAS_SETTINGS not in os.environ:
             _restart_with_settings(once=once)
         stop_on_signals()
         try:
-            port = run.choose_port(setting=environment.text("PORT"), once=once)
             if options["reset"]:
                 run.reset(settings.DATA_DIR)
             demo = run.Demo(
