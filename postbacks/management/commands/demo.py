@@ -32,11 +32,7 @@ class Command(RecordedCommand):
 
     def handle(self, *args: object, **options: object) -> None:
         once = bool(options["once"])
-        try:
-            port = run.choose_port(setting=environment.text("PORT"), once=once)
-            require_free(port)
-        except DemoError as error:
-            raise CommandError(str(error)) from None
+        port = _choose_port(once=once)  # before the start, which takes seconds
         if _HAS_SETTINGS not in os.environ:
             _restart_with_settings(once=once)
         stop_on_signals()
@@ -63,6 +59,16 @@ class Command(RecordedCommand):
     def _say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
+
+
+def _choose_port(*, once: bool) -> int:
+    """Return the port to use. Raises CommandError if nobody can listen on it."""
+    try:
+        port = run.choose_port(setting=environment.text("PORT"), once=once)
+        require_free(port)
+    except DemoError as error:
+        raise CommandError(str(error)) from None
+    return port
 
 
 def _restart_with_settings(*, once: bool) -> None:
