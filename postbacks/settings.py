@@ -113,6 +113,7 @@ CACHES: dict[str, dict[str, object]] = {
 
 # The processes of the web server; gunicorn reads the same variable.
 WEB_CONCURRENCY = environment.parsed("WEB_CONCURRENCY", environment.natural, default=4) or 1
+WEB_THREADS = 8  # of each; gunicorn's worker puts its own number here
 
 # Calls on average over ten seconds, or over the unit if it is longer; None is no limit.
 RATE_LIMIT_SDK_APP = environment.parsed("RATE_LIMIT_SDK_APP", parse_rate, default=RateLimit(100, 1))

@@ -13,6 +13,7 @@ from pytest_django import DjangoDbBlocker
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from tests import database, redis_server
+from tests.workers import sending_tests
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,13 @@ def _contexts_of_pages() -> Iterator[None]:
 def _quick_passwords() -> None:
     """Hash the tests' passwords quickly; the slowness of real ones is the point of them."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def test_worker() -> Iterator[None]:
+    """Let a worker send what is tested."""
+    with sending_tests():
+        yield
 
 
 # The tests that take minutes start first. Started last, one of them would keep one process busy

@@ -1,11 +1,41 @@
 """What the worker does for tests, in its database role and in the test's own thread."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+
+from django.db import connection
 
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
+from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 from postbacks.rulebook import held_postbacks, replaying
+from postbacks.rulebook.test_sender import TestSender
 from tests import database
+
+
+@contextmanager
+def sending_tests() -> Iterator[None]:
+    """Let a worker live that sends tests, in a thread of its own."""
+    with database.as_role(roles.WORKER):
+        WorkerHeartbeat.beat(CLUSTER)
+        in_an_hour = datetime.now(UTC) + timedelta(hours=1)  # however long the tests take
+        WorkerHeartbeat.objects.filter(name=CLUSTER).update(beat_at=in_an_hour)
+    sender = TestSender()
+
+    def run() -> None:
+        try:
+            with database.as_role(roles.WORKER):
+                sender.run()
+        finally:
+            connection.close()  # opened again to put the role back
+
+    thread = Thread(target=run)
+    thread.start()
+    yield
+    sender.stop()
+    thread.join()
 
 
 def decide() -> int:

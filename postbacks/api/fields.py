@@ -68,3 +68,26 @@ class IdFilter(serializers.UUIDField):
         public_id = super().to_internal_value(data)  # type: ignore[arg-type]  # it checks
         ids = self.rows.filter(public_id=public_id).values_list("pk", flat=True)
         return ids.first() or 0
+
+
+class _Bounded:
+    """Checks how many members there are before it checks any of them."""
+
+    def __init__(self, *args: Any, most: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.most = most
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, list | dict) and len(data) > self.most:
+            raise serializers.ValidationError(
+                f"These are {len(data):,}; send at most {self.most:,}."
+            )
+        return super().to_internal_value(data)  # type: ignore[misc]  # of the field
+
+
+class BoundedListField(_Bounded, serializers.ListField):
+    """A list of at most `most` members."""
+
+
+class BoundedDictField(_Bounded, serializers.DictField):
+    """An object of at most `most` members."""

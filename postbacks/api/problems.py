@@ -28,6 +28,13 @@ class Conflict(exceptions.APIException):
     default_code = "conflict"
 
 
+class NoWorker(exceptions.APIException):
+    """Nothing can be sent, for no worker runs; it may soon."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "no_worker"
+
+
 class InvalidRequest(exceptions.APIException):
     """The request is not valid; `errors` name each place and what would be right there."""
 
@@ -126,6 +133,8 @@ def _from_api_exception(error: exceptions.APIException) -> HttpResponse:
         headers["Retry-After"] = str(
             int(getattr(error, "wait", None) or float(RETRY_AFTER_SECONDS))
         )
+    if isinstance(error, NoWorker):
+        headers["Retry-After"] = RETRY_AFTER_SECONDS
     if isinstance(error, InvalidRequest):
         return problem(error.status_code, str(error.detail), members={"errors": error.errors})
     if isinstance(error, exceptions.ValidationError):

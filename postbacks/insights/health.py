@@ -18,10 +18,9 @@ from postbacks.infrastructure.database import partitions, roles
 from postbacks.infrastructure.database.outages import is_outage, outage_sentence
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import BreakerState, RuleStatus, WorkerHeartbeat
-from postbacks.models.heartbeats import CLUSTER, WRITE_PROBE
+from postbacks.models.heartbeats import CLUSTER, HEARTBEAT_SECONDS, WRITE_PROBE
 
 MIN_DAYS_AHEAD = 2
-HEARTBEAT_SECONDS = 30
 # Well above what a burst takes, well below what a partner would notice.
 LONGEST_WAIT = timedelta(minutes=10)
 

@@ -72,6 +72,7 @@ from postbacks.models.touchpoints import (
     TouchpointSeen,
     TouchpointSource,
 )
+from postbacks.models.trials import DryRunJob, DryRunStatus, TestSend
 
 __all__ = [
     "AdServicesClaim",
@@ -84,6 +85,8 @@ __all__ = [
     "CircuitBreaker",
     "DecisionFailure",
     "DeliveryAttempt",
+    "DryRunJob",
+    "DryRunStatus",
     "DuePostback",
     "ErasureMode",
     "ErasureReach",
@@ -122,6 +125,7 @@ __all__ = [
     "SkanProtocol",
     "SkipReason",
     "TestDevice",
+    "TestSend",
     "Tidying",
     "TombstoneKey",
     "Touchpoint",

@@ -10,6 +10,7 @@ from django.db import connection, models
 from postbacks.infrastructure.database import database_clock
 
 CLUSTER = "cluster"
+HEARTBEAT_SECONDS = 30  # a cluster that is silent for longer does not live
 WRITE_PROBE = "readyz"  # no part of a cluster: the row that `/readyz` writes
 
 
@@ -40,6 +41,12 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def is_any_alive(cls) -> bool:
+        """Tell whether a cluster lives that could do what is asked of workers."""
+        age = cls.ages(CLUSTER).get(CLUSTER)
+        return age is not None and age <= HEARTBEAT_SECONDS
 
     @classmethod
     def beat(cls, name: str, claims: uuid.UUID | None = None) -> bool:

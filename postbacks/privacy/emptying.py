@@ -6,16 +6,20 @@ tomorrow is emptied without being listed.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from itertools import chain
+from uuid import UUID
 
+import msgspec
 from django.db import transaction
 
+from apps_registry.crypto.encryption import SecretUnreadableError, decrypt
 from postbacks.infrastructure.database.prepared import load_sql
-from postbacks.models import InstallState, PostbackStatus, SkipReason
+from postbacks.models import InstallState, PostbackStatus, SkipReason, TestSend
 from postbacks.privacy.device import DeviceRows
 from postbacks.privacy.statements import rows, run
+from postbacks.values.outgoing_request import RenderedPostback
 
 BATCH = 500
 
@@ -112,6 +116,32 @@ WHERE tested.organization_id = %(organization)s AND tested.test
       AND strpos(lower(concat(attempt.request, attempt.response, attempt.detail)), device_text) > 0)
 """
 
+# What trials of rules keep for a while. A test that a worker is sending ends without its row.
+_DELETE_TESTS = """
+DELETE FROM test_send
+WHERE organization_id = %(organization)s AND sdk_event_id = ANY(%(event_ids)s)
+"""
+# Locked first: a dry run that is reading its examples just now stores them before they are looked
+# at, and one that has not read them yet will find the events empty.
+_LOCK_DRY_RUNS = """
+SELECT id FROM dry_run_job WHERE organization_id = %(organization)s ORDER BY id FOR UPDATE
+"""
+_EMPTY_DRY_RUNS = """
+UPDATE dry_run_job SET examples = '[]'
+WHERE organization_id = %(organization)s AND EXISTS (
+    SELECT FROM jsonb_array_elements(examples) AS example
+    WHERE example ->> 'event_id' = ANY(%(event_ids)s::text[]))
+"""
+_LOCK_TESTS = """
+SELECT id, public_id, made_at, sealed, concat(result, skips) FROM test_send
+WHERE organization_id = %(organization)s ORDER BY id FOR UPDATE
+"""
+_POSTBACKS_OF_TESTS = """
+SELECT id, event_received_at FROM postback
+WHERE organization_id = %(organization)s AND test AND public_id = ANY(%(tests)s)
+  AND event_received_at BETWEEN %(first)s AND %(last)s
+"""
+
 _TOUCHPOINTS = """
 SELECT id, received_at, ARRAY(SELECT jsonb_array_elements_text(names)) FROM touchpoint
 WHERE organization_id = %(organization)s AND app_id = %(app)s AND names <> '[]' AND (
@@ -198,6 +228,7 @@ def empty_events(device: DeviceRows, device_key: str, stand_in: str, batch: int 
             of_organization,
         )
         run("DELETE FROM decision_failure WHERE id = ANY(%(ids)s)", {"ids": ids})
+        _empty_trials({**of_organization, "event_ids": event_ids})
         counts = _empty_postbacks({**bounds, "event_ids": event_ids})
         counts["event"] = run(
             _EMPTY_EVENTS,
@@ -206,8 +237,15 @@ def empty_events(device: DeviceRows, device_key: str, stand_in: str, batch: int 
         return counts
 
 
-def _empty_postbacks(values: Mapping[str, object]) -> Counts:
-    postbacks = rows(_POSTBACKS, values)
+def _empty_trials(values: Mapping[str, object]) -> None:
+    """Empty what tests and dry runs keep of events: first, in the order of a test's sender."""
+    run(_DELETE_TESTS, values)
+    rows(_LOCK_DRY_RUNS, values)
+    run(_EMPTY_DRY_RUNS, values)
+
+
+def _empty_postbacks(values: Mapping[str, object], statement: str = _POSTBACKS) -> Counts:
+    postbacks = rows(statement, values)
     if not postbacks:
         return Counter()
     ids, moments = (list(column) for column in zip(*postbacks, strict=True))
@@ -236,6 +274,51 @@ def empty_tests_of_day(device: DeviceRows, day: date) -> Counts:
     return Counter(
         postback=run(_EMPTY_POSTBACKS, values), delivery_attempt=run(_EMPTY_ATTEMPTS, values)
     )
+
+
+def forget_tests(device: DeviceRows) -> Counts:
+    """Delete the tests of the last minutes that name the device, and empty what the log has.
+
+    A worker may be sending one at this moment: its answer is logged nowhere.
+    """
+    texts = device.texts()
+    with transaction.atomic():
+        named = [
+            (id_, public_id, made_at)
+            for id_, public_id, made_at, sealed, stored in rows(_LOCK_TESTS, device.app_parameters)
+            if _names_any(texts, _opened(device, public_id, sealed) + stored)
+        ]
+        if not named:
+            return Counter()
+        ids, public_ids, moments = (list(column) for column in zip(*named, strict=True))
+        run("DELETE FROM test_send WHERE id = ANY(%(ids)s)", {"ids": ids})
+        values = {
+            **device.app_parameters,
+            "tests": public_ids,
+            "first": min(moments),
+            "last": max(moments),
+        }
+        return _empty_postbacks(values, _POSTBACKS_OF_TESTS)
+
+
+def _opened(device: DeviceRows, public_id: UUID, sealed: str) -> str:
+    """Return the request of a test that is not sent yet, in plain text."""
+    if not sealed:
+        return ""
+    test = TestSend(organization_id=device.organization_id, public_id=public_id)
+    try:
+        opened = decrypt(sealed, context=test.seal_context)
+    except SecretUnreadableError:
+        return ""
+    rendering = msgspec.json.decode(opened, type=RenderedPostback).rendering
+    if rendering is None:
+        return ""
+    request = rendering.request
+    return f"{request.url} {request.headers} {(request.body or b'').decode(errors='replace')}"
+
+
+def _names_any(texts: Collection[str], text: str) -> bool:
+    return any(device_text in text.lower() for device_text in texts)
 
 
 def empty_touchpoints(device: DeviceRows, batch: int = BATCH) -> Counts:

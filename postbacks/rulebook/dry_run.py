@@ -6,12 +6,18 @@ version and credentials are rendered.
 """
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import msgspec
+from django.db import connection
+
 from apps_registry.crypto.keys import SIGNING_SECRET
+from apps_registry.tenancy import current_organization, tenant
 from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
@@ -27,7 +33,8 @@ from postbacks.callbacks.rendering import render_postback
 from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
-from postbacks.models import Event, RuleDevice, SkipReason
+from postbacks.infrastructure.database.outages import is_outage
+from postbacks.models import DryRunJob, DryRunStatus, Event, RuleDevice, SkipReason
 from postbacks.models.stored import load_events
 from postbacks.rulebook import saving
 from postbacks.rulebook.trial_events import SAMPLE_ID
@@ -39,6 +46,26 @@ logger = logging.getLogger(__name__)
 MOST_EVENTS = 10_000
 EXAMPLES = 10
 BATCH = 100  # as in the pipeline
+MOST_AT_ONCE = 2  # jobs of an organization
+TIME_BOX_SECONDS = 45.0
+MOST_KEPT = 20  # of an organization
+_SECONDS_AT_ONCE = 1.0  # of a web thread, then a worker goes on
+_STEP_SECONDS = 2.0  # of a worker, between its signs of life
+_LOCK_JOBS = "SELECT pg_advisory_xact_lock(hashtext('dry_run_job'), %s::bigint::int)"
+_IS_ANY_DUE = """
+SELECT EXISTS (SELECT FROM dry_run_job WHERE finished_at IS NULL)
+    OR EXISTS (SELECT FROM dry_run_job WHERE created_at < now() - interval '1 hour')
+"""
+# Two minutes are longer than any takes: its worker has died.
+_CLAIM = """
+UPDATE dry_run_job SET claimed_at = now() WHERE id = (
+    SELECT id FROM dry_run_job
+    WHERE finished_at IS NULL
+      AND (claimed_at IS NULL OR claimed_at < now() - interval '2 minutes')
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+) RETURNING organization_id, id
+"""
+_DELETE_OLD = "DELETE FROM dry_run_job WHERE created_at < now() - interval '1 hour'"
 _SIGNING_SECRETS = (SIGNING_SECRET,)  # an empty secret: an example's signature is masked
 
 _EventKey = tuple[int, datetime]
@@ -74,6 +101,160 @@ class DryRun:
     examples: Sequence[Example]
 
 
+class TooManyDryRunsError(Exception):
+    """As many dry runs of the organization are under way as may be."""
+
+    what = f"{MOST_AT_ONCE} dry runs of this organization are under way, as many as may be"
+    wait = 10
+
+    def __init__(self) -> None:
+        super().__init__(f"{self.what}; try again in {self.wait} seconds.")
+
+
+def try_or_start(
+    definition: RuleDefinition, since: datetime, *, rule_id: int | None = None
+) -> DryRun | DryRunJob:
+    """Return the outcome for a batch of events, or start a job in the background for more.
+
+    A rule that takes a second for its batch goes on in the background, too. Raises
+    TooManyDryRunsError.
+    """
+    events = Event.objects.filter(received_at__gte=since).values_list("id")
+    if len(events[: BATCH + 1]) <= BATCH:
+        until = time.monotonic() + _SECONDS_AT_ONCE
+        finished = _try_now(definition, since, rule_id=rule_id, until=until)
+        if finished is not None:
+            return finished
+    organization_id = current_organization()
+    with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
+        cursor.execute(_LOCK_JOBS, [organization_id])
+    if DryRunJob.objects.filter(finished_at=None).count() >= MOST_AT_ONCE:
+        raise TooManyDryRunsError
+    _delete_oldest()
+    return DryRunJob.objects.create(
+        rule_id=rule_id,
+        definition=msgspec.to_builtins(definition),
+        since=since,
+        created_at=datetime.now(UTC),
+    )
+
+
+def _delete_oldest() -> None:
+    """Leave room for one more: by cancelling, anybody could start any number in an hour."""
+    newest = DryRunJob.objects.order_by("-id").values_list("id", flat=True)[: MOST_KEPT - 1]
+    oldest_kept = min(newest, default=0)
+    DryRunJob.objects.filter(id__lt=oldest_kept).exclude(finished_at=None).delete()
+
+
+def cancel(job: DryRunJob) -> bool:
+    """Stop a job after the batch that it is at; tell whether it was running."""
+    now = datetime.now(UTC)
+    running = DryRunJob.objects.filter(pk=job.pk, finished_at=None)
+    return bool(running.update(finished_at=now, cancelled_at=now))
+
+
+def is_any_due() -> bool:
+    """Tell whether a job is to be done or an old one to be deleted."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_ANY_DUE)
+        return bool(cursor.fetchone()[0])
+
+
+def work(
+    seconds: float = TIME_BOX_SECONDS, *, show_life: Callable[[], None] = lambda: None
+) -> None:
+    """Do the oldest job, within its time box, and delete old ones.
+
+    `show_life` is called every few seconds.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_DELETE_OLD)
+        cursor.execute(_CLAIM)
+        claimed = cursor.fetchone()
+    if claimed is None:
+        return
+    organization_id, id_ = claimed
+    try:
+        _do(organization_id, id_, until=time.monotonic() + seconds, show_life=show_life)
+    except Exception as error:
+        if is_outage(error):
+            raise  # it is claimed again
+        logger.exception("Dry run %d broke", id_)
+        with tenant(organization_id):
+            now = datetime.now(UTC)
+            DryRunJob.objects.filter(pk=id_).update(finished_at=now, is_complete=False)
+
+
+def _do(organization_id: int, id_: int, *, until: float, show_life: Callable[[], None]) -> None:
+    """Decide step after step, each in a transaction of its own."""
+    with tenant(organization_id):
+        job = DryRunJob.objects.get(pk=id_)
+        definition = msgspec.convert(job.definition, RuleDefinition)
+        events, is_complete = _events_since(job.since, MOST_EVENTS)
+        run = _Run(saving.compiled(definition), datetime.now(UTC), job.rule_id)
+        DryRunJob.objects.filter(pk=id_).update(total=len(events), is_complete=is_complete)
+    next_sign = time.monotonic() + _STEP_SECONDS
+    done = 0
+    while done < len(events) and time.monotonic() < until:
+        with tenant(organization_id):
+            if not run.waiting:
+                run.load(events[done : done + BATCH])
+            run.decide(min(until, time.monotonic() + _STEP_SECONDS))
+            done = run.decided
+            if not _save(id_, run, done):
+                return  # cancelled
+        if time.monotonic() >= next_sign:
+            show_life()
+            next_sign = time.monotonic() + _STEP_SECONDS
+    with tenant(organization_id):
+        # Locked before its events are read: an erasure empties them first, or waits for what is
+        # read here and empties that.
+        if not DryRunJob.objects.select_for_update().filter(pk=id_, finished_at=None).exists():
+            return
+        _save(
+            id_,
+            run,
+            done,
+            finished_at=datetime.now(UTC),
+            out_of_time=done < len(events),
+            is_complete=is_complete and done == len(events),
+            examples=[msgspec.to_builtins(example) for example in run.examples()],
+        )
+
+
+def _save(id_: int, run: "_Run", done: int, **more: object) -> bool:
+    running = DryRunJob.objects.filter(pk=id_, finished_at=None)
+    return bool(
+        running.update(
+            done=done,
+            would_send=len(run.would_send),
+            skipped=dict(run.skipped),
+            not_matched=dict(run.not_matched),
+            **more,
+        )
+    )
+
+
+def outcome_of(job: DryRunJob) -> DryRun:
+    """Return what a job has found so far."""
+    return DryRun(
+        since=job.since,
+        events=job.done,
+        is_complete=job.is_complete and job.status == DryRunStatus.FINISHED,
+        would_send=job.would_send,
+        skipped=job.skipped,
+        not_matched=job.not_matched,
+        examples=msgspec.convert(job.examples, tuple[Example, ...]),
+    )
+
+
+def _events_since(since: datetime, most: int) -> tuple[list[tuple[int, datetime, int]], bool]:
+    """Return the newest events, the oldest first, and whether they are all."""
+    newest = Event.objects.filter(received_at__gte=since).order_by("-received_at", "-id")
+    rows = list(newest.values_list("id", "received_at", "app_id")[: most + 1])
+    return rows[most - 1 :: -1] if len(rows) > most else rows[::-1], len(rows) <= most
+
+
 def dry_run(
     definition: RuleDefinition,
     since: datetime,
@@ -82,17 +263,31 @@ def dry_run(
     most: int = MOST_EVENTS,
 ) -> DryRun:
     """Return what a rule would have sent; `rule_id` is the saved rule whose devices are served."""
-    now = datetime.now(UTC)
-    newest = Event.objects.filter(received_at__gte=since).order_by("-received_at", "-id")
-    rows = list(newest.values_list("id", "received_at", "app_id")[: most + 1])
-    events = rows[most - 1 :: -1] if len(rows) > most else rows[::-1]  # the oldest first
-    run = _Run(saving.compiled(definition), now, rule_id)
+    finished = _try_now(definition, since, rule_id=rule_id, most=most)
+    assert finished is not None  # noqa: S101  # it had all the time
+    return finished
+
+
+def _try_now(
+    definition: RuleDefinition,
+    since: datetime,
+    *,
+    rule_id: int | None,
+    most: int = MOST_EVENTS,
+    until: float = math.inf,
+) -> DryRun | None:
+    """Return the outcome; None if the time is over before."""
+    events, is_complete = _events_since(since, most)
+    run = _Run(saving.compiled(definition), datetime.now(UTC), rule_id)
     for start in range(0, len(events), BATCH):
-        run.decide(events[start : start + BATCH])
+        run.load(events[start : start + BATCH])
+        run.decide(until)
+        if run.waiting:
+            return None
     return DryRun(
         since=since,
         events=len(events),
-        is_complete=len(rows) <= most,
+        is_complete=is_complete,
         would_send=len(run.would_send),
         skipped=run.skipped,
         not_matched=run.not_matched,
@@ -107,14 +302,18 @@ class _Run:
     rule: CompiledRule
     now: datetime
     rule_id: int | None
+    decided: int = 0
     would_send: list[_EventKey] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     not_matched: Counter[str] = field(default_factory=Counter)
+    waiting: deque[tuple[StoredEvent, KnownInstall | None, RatesOfDays]] = field(
+        default_factory=deque
+    )
     _installs: KnownInstalls = field(default_factory=KnownInstalls)
     _served: set[str] = field(default_factory=set)
 
-    def decide(self, batch: Sequence[tuple[int, datetime, int]]) -> None:
-        """Decide a batch of events and count the outcomes, without loading other apps' events."""
+    def load(self, batch: Sequence[tuple[int, datetime, int]]) -> None:
+        """Load a batch of events to decide, and count those of other apps."""
         only_app = self.rule.definition.app_id
         keys = [(id_, at) for id_, at, app_id in batch if only_app in {None, app_id}]
         if len(keys) < len(batch):
@@ -122,7 +321,15 @@ class _Run:
         events = load_events(keys)
         installs = foresee_installs(events, self._installs)
         rates = load_rates(event.event_time for event in events if event.has_money)
-        decided = [self._decide(event, installs.get(event.id), rates) for event in events]
+        self.waiting.extend((event, installs.get(event.id), rates) for event in events)
+        self.decided += len(batch) - len(events)
+
+    def decide(self, until: float = math.inf) -> None:
+        """Decide what is loaded and count the outcomes; what is left at that time waits."""
+        decided: list[Decision | Refusal] = []
+        while self.waiting and not (decided and time.monotonic() >= until):
+            decided.append(self._decide(*self.waiting.popleft()))
+        self.decided += len(decided)
         served = self._served_before(decided)
         for outcome in decided:
             self._count(outcome, served)

@@ -13,7 +13,7 @@ from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.insights.recent_events import latest_events
 from postbacks.models import Event
-from postbacks.rulebook.saving import check_compiled, compiled
+from postbacks.rulebook.saving import check_compiled, compiled, size_problems
 from postbacks.rulebook.trial_events import (
     TrialEvent,
     platform_of,
@@ -55,6 +55,8 @@ def preview_definition(
 
     Raises SampleEventError if a given event is not valid.
     """
+    if too_much := size_problems(definition):
+        return Unrendered(definition.method, definition.url, {}, None, too_much, ())
     trial = trial_event(definition, event=event, sdk_event=sdk_event, app=app)
     on_event = (
         RuleWarning(f"event.{name}", 0, 0, WarningCode.EVENT, detail)

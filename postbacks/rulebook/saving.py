@@ -19,7 +19,13 @@ from postbacks.callbacks.macros import RuleError, TemplateError
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSecrets
 from postbacks.callbacks.rules.conditions import compile_conditions
-from postbacks.callbacks.rules.definition import VALUE_BYTES, RuleDefinition
+from postbacks.callbacks.rules.definition import (
+    MOST_HEADERS,
+    MOST_MAPPED,
+    MOST_TRIGGERS,
+    VALUE_BYTES,
+    RuleDefinition,
+)
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.delivery.success import parse_success
 from postbacks.models import CallbackRule, RuleStatus
@@ -136,6 +142,8 @@ def check(definition: RuleDefinition, *, promised: Collection[str] = ()) -> tupl
 def check_compiled(rule: CompiledRule) -> tuple[RuleError, ...]:
     """Return every reason why a rule from `compiled` can't be saved."""
     definition = rule.definition
+    if too_much := size_problems(definition):
+        return too_much
     problems = [
         *_template_problems(rule),
         *amount_errors(definition),
@@ -149,6 +157,20 @@ def check_compiled(rule: CompiledRule) -> tuple[RuleError, ...]:
     except ValueError as error:
         problems.append(RuleError("success", 0, str(error)))
     return (*problems, *_scope_problems(definition), *_trigger_problems(definition))
+
+
+def size_problems(definition: RuleDefinition) -> tuple[RuleError, ...]:
+    """Return which parts have more members than a rule may have: known before any work begins."""
+    sizes = (
+        ("triggers", "events", len(definition.triggers), MOST_TRIGGERS),
+        ("event_map", "events", len(definition.event_map), MOST_MAPPED),
+        ("headers", "headers", len(definition.headers), MOST_HEADERS),
+    )
+    return tuple(
+        RuleError(name, 0, f"These are {count:,} {noun}; a rule has at most {most:,}.")
+        for name, noun, count, most in sizes
+        if count > most
+    )
 
 
 def compiled(definition: RuleDefinition, promised: Collection[str] = ()) -> CompiledRule:

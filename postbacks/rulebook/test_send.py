@@ -1,33 +1,36 @@
 """Test sends: one real request of a rule, saved or not, whose answer a person wants to see.
 
-A test is prepared and logged in transactions of the tenant and sent between them, so that no
-transaction waits for the network. The code that sends postbacks renders, signs, sends, judges and
-masks it, and tries it once.
+A test is prepared where it is asked for, and sent by a worker (`test_sender`), for which the person
+waits a while. The code that sends postbacks renders, signs, sends, judges and masks it, and tries
+it once.
 """
 
 import hashlib
+import time
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from threading import BoundedSemaphore
 
 import msgspec
 from django.conf import settings
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
+from apps_registry.crypto.encryption import encrypt
 from apps_registry.models import App
 from apps_registry.models.signing import ensure_signing_secret
-from apps_registry.tenancy import NoTenantError, current_organization
+from apps_registry.tenancy import NoTenantError, current_organization, tenant
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.rendering import render_postback
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.versions import definition_from, definition_of
 from postbacks.callbacks.signing_secrets import load_signing_secrets
-from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import AttemptResult
-from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.success import parse_success
 from postbacks.infrastructure.rate_limits import limiter
@@ -38,13 +41,23 @@ from postbacks.models import (
     Event,
     Postback,
     PostbackStatus,
+    TestSend,
+    WorkerHeartbeat,
 )
 from postbacks.rulebook import saving
 from postbacks.rulebook.trial_events import reasons_to_skip, skip_sentence, trial_event
-from postbacks.values.outgoing_request import ClaimedPostback, Lease, RenderedPostback
+from postbacks.values.outgoing_request import RenderedPostback
 from postbacks.values.uuid7 import uuid7
 
+CHANNEL = "postbacks_tests"
+WAIT_SECONDS = 20.0
+SHORT_WAIT_SECONDS = 2.0  # of a page, which asks again by itself
+MOST_AT_ONCE = 3  # of an organization: fewer than may wait in one process
 _PROOF_LASTS = timedelta(days=30)
+_TESTS_LAST = timedelta(minutes=2)  # by then they are given up
+_NEXT_IN_SECONDS = 5
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
+_LOCK_TESTS = "SELECT pg_advisory_xact_lock(hashtext('test_send'), %s::bigint::int)"
 
 
 class NotTestableError(Exception):
@@ -60,12 +73,23 @@ class WouldBeSkippedError(Exception):
 
 
 class TooManyTestsError(Exception):
-    """The organization tests too often; the next test may be sent in `wait` seconds."""
+    """The organization tests too often or too much at once; try again in `wait` seconds."""
 
-    def __init__(self, wait: int) -> None:
+    def __init__(self, wait: int, what: str = "Too many tests in a short time") -> None:
         unit = "second" if wait == 1 else "seconds"
-        super().__init__(f"Too many tests in a short time; try again in {wait} {unit}.")
+        super().__init__(f"{what}; try again in {wait} {unit}.")
         self.wait = wait
+        self.what = what
+
+
+class NoWorkerError(Exception):
+    """No worker lives that could send a test."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No worker is running, so nothing can be sent. "
+            "Start one with “python manage.py worker”, or tell the operator."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +108,6 @@ class PreparedTest:
     event_name: str
     app_id: int | None
     skips: tuple[Refusal, ...] = ()
-
-    @property
-    def mark(self) -> str:
-        """Return what the log says of a test that somebody insisted on; empty for others."""
-        return f"Sent all the same. {skip_sentence(self.skips)}" if self.skips else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +138,8 @@ def prepare_test(
     if not verdict.allowed:
         raise TooManyTestsError(verdict.retry_after)
     now = datetime.now(UTC)
+    if too_much := saving.size_problems(definition):
+        raise NotTestableError(" ".join(problem.message for problem in too_much))
     made_at = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as the log stores it
     public_id = uuid7(made_at)
     rule = saving.compiled(definition)
@@ -152,35 +173,103 @@ def prepare_test(
     )
 
 
-def send(prepared: PreparedTest) -> AttemptResult:
-    """Send a test once. Call this outside of any transaction."""
-    postback = ClaimedPostback(
-        organization_id=prepared.organization_id,
-        id=0,
-        public_id=prepared.public_id,
-        rule_id=0,
-        rule_version=0,
-        event_id=0,
-        event_received_at=prepared.made_at,
-        installed_at=None,
-        created_at=prepared.made_at,
-        attempts_made=0,
-        fingerprint="",
-    )
-    lease = Lease(uuid.uuid4(), "", AttemptKind.TEST, 0, postback)
-    with open_transport() as transport:
-        finished = attempt(lease, prepared.rendered, transport)
-    if not prepared.mark:
-        return finished
-    return replace(finished, detail=f"{prepared.mark} {finished.detail}".strip())
+def start(prepared: PreparedTest, rule: CallbackRule | None) -> TestSend:
+    """Have a worker send a test, in the current transaction; wait for it once that has ended.
+
+    The test of a saved rule gets its postback now. Raises NoWorkerError and TooManyTestsError.
+    """
+    if not WorkerHeartbeat.is_any_alive():
+        raise NoWorkerError
+    with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
+        cursor.execute(_LOCK_TESTS, [prepared.organization_id])
+        recently = datetime.now(UTC) - _TESTS_LAST
+        waiting = TestSend.objects.filter(finished_at=None, made_at__gte=recently).count()
+        if waiting >= MOST_AT_ONCE:
+            raise TooManyTestsError(
+                _NEXT_IN_SECONDS,
+                f"{MOST_AT_ONCE} tests of this organization wait for answers, as many as may",
+            )
+        test = TestSend(
+            public_id=prepared.public_id,
+            organization_id=prepared.organization_id,
+            rule=rule,
+            rule_version=rule.version if rule else 0,
+            definition=msgspec.to_builtins(prepared.definition),
+            skips=[{"code": skip.code, "detail": skip.detail} for skip in prepared.skips],
+            sdk_event_id=prepared.sdk_event_id,
+            made_at=prepared.made_at,
+        )
+        rendered = msgspec.json.encode(prepared.rendered).decode()
+        test.sealed = encrypt(rendered, context=test.seal_context)
+        test.save()
+        if rule is None:
+            _audit_unsaved_test(prepared)
+        else:
+            _begin_postback(prepared, rule)
+            log_action(Action.TESTED, rule)
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+    return test
 
 
-def judge_test(prepared: PreparedTest, finished: AttemptResult) -> Judgement:
+def wait_for(test: TestSend, seconds: float = WAIT_SECONDS) -> AttemptResult | None:
+    """Wait for the answer to a test; None if none came in time, or too many wait here already.
+
+    Call this outside of any transaction. So many threads wait that others are left.
+    """
+    waiters = _waiters()
+    if not waiters.acquire(blocking=False):
+        return None
+    try:
+        until = time.monotonic() + seconds
+        pause = _SHORTEST_PAUSE
+        while (result := _answer_to(test)) is None and time.monotonic() < until:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        return result
+    finally:
+        waiters.release()
+
+
+@cache
+def _waiters() -> BoundedSemaphore:
+    """Return the places to wait in this process. Half of its threads answer everybody else."""
+    return BoundedSemaphore(settings.WEB_THREADS // 2)
+
+
+def _answer_to(test: TestSend) -> AttemptResult | None:
+    with tenant(test.organization_id):
+        stored = TestSend.objects.filter(pk=test.pk).values_list("claimed_at", "result").first()
+    if stored is not None:  # else the device that it named is forgotten
+        test.claimed_at, test.result = stored
+    return result_of(test)
+
+
+def result_of(test: TestSend) -> AttemptResult | None:
+    """Return the answer to a test; None as long as there is none."""
+    return None if test.result is None else msgspec.convert(test.result, AttemptResult)
+
+
+def definition_of_test(test: TestSend) -> RuleDefinition:
+    """Return the rule that was tested, saved or not."""
+    return msgspec.convert(test.definition, RuleDefinition)
+
+
+def skips_of(test: TestSend) -> tuple[Refusal, ...]:
+    """Return why the rule would not have sent what somebody insisted on; empty for others."""
+    return tuple(Refusal(skip["code"], skip["detail"]) for skip in test.skips)
+
+
+def mark_of(test: TestSend) -> str:
+    """Return what the log says of a test that somebody insisted on; empty for others."""
+    return f"Sent all the same. {skip_sentence(skips_of(test))}" if test.skips else ""
+
+
+def judge_test(test: TestSend, finished: AttemptResult) -> Judgement:
     """Judge the answer to a test by the rule's success condition."""
-    condition = parse_success(prepared.definition.success).words
+    condition = parse_success(definition_of_test(test).success).words
     if is_received(finished):
         answer = f"The partner answered {finished.status_code}. What counts is {condition}."
-        return Judgement(ok=True, reason=f"{prepared.mark} {answer}".strip())
+        return Judgement(ok=True, reason=f"{mark_of(test)} {answer}".strip())
     return Judgement(ok=False, reason=f"{finished.detail} What would count is {condition}.".strip())
 
 
@@ -204,13 +293,8 @@ def attempt_of(finished: AttemptResult) -> DeliveryAttempt:
     )
 
 
-def log_test(prepared: PreparedTest, finished: AttemptResult, rule: CallbackRule) -> Postback:
-    """Log a test of a saved rule; a success proves the rule's version.
-
-    With an event that the rule would skip it proves nothing: such a request is never sent.
-    """
-    received_at = datetime.now(UTC) if is_received(finished) else None
-    postback = Postback.objects.create(
+def _begin_postback(prepared: PreparedTest, rule: CallbackRule) -> None:
+    Postback.objects.create(
         public_id=prepared.public_id,
         rule=rule,
         rule_version=rule.version,
@@ -218,26 +302,45 @@ def log_test(prepared: PreparedTest, finished: AttemptResult, rule: CallbackRule
         sdk_event_id=prepared.sdk_event_id,
         event_name=prepared.event_name,
         event_received_at=prepared.made_at,
+        status=PostbackStatus.PENDING,
+        test=True,
+        created_at=prepared.made_at,
+    )
+
+
+def log_test(test: TestSend, finished: AttemptResult) -> None:
+    """Log the answer to the test of a saved rule; a success proves the rule's version.
+
+    With an event that the rule would skip it proves nothing: such a request is never sent.
+    """
+    received_at = datetime.now(UTC) if is_received(finished) else None
+    postback = postback_of(test)
+    if postback is None:  # of an organization that is being removed
+        return
+    Postback.objects.filter(pk=postback.pk, event_received_at=test.made_at).update(
         status=finished.status,
         reason="" if received_at else finished.error,
-        test=True,
         attempts_made=1,
         last_status_code=finished.status_code,
         fingerprint=finished.fingerprint,
-        created_at=prepared.made_at,
         delivered_at=received_at,
     )
     logged = attempt_of(finished)
-    logged.postback, logged.event_received_at = postback, prepared.made_at
-    logged.rule_version = rule.version
+    logged.postback, logged.event_received_at = postback, test.made_at
+    logged.rule_version = test.rule_version
     logged.save()
-    if received_at and not prepared.skips:
-        mark_tested(rule, rule.version, at=received_at)
-    log_action(Action.TESTED, rule)
-    return postback
+    if received_at and not test.skips:
+        mark_tested(postback.rule, test.rule_version, at=received_at)
 
 
-def audit_unsaved_test(prepared: PreparedTest) -> None:
+def postback_of(test: TestSend) -> Postback | None:
+    """Return the postback that the test of a saved rule has in the log."""
+    return Postback.objects.filter(
+        public_id=test.public_id, event_received_at=test.made_at, rule_id=test.rule_id
+    ).first()
+
+
+def _audit_unsaved_test(prepared: PreparedTest) -> None:
     """Record the test of an unsaved rule in the audit log, its only trace."""
     host = prepared.definition.url.partition("://")[2].partition("/")[0].partition("?")[0]
     log_action(Action.TESTED, name=f"unsaved callback rule to {host}"[:120])

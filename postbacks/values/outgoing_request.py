@@ -27,9 +27,10 @@ class OutgoingRequest:
 class Rendering:
     """A request rendered twice from the same values.
 
-    `request` holds credentials and is never stored; `redacted` has `•••` in their place and is
-    logged. `missing` names the macros without a value, in order of first appearance; `secrets` are
-    the texts that credentials became in the request, to be masked where a partner echoes them.
+    `request` holds credentials and is stored nowhere, save sealed, while a test waits to be sent;
+    `redacted` has `•••` in their place and is logged. `missing` names the macros without a value,
+    in order of first appearance; `secrets` are the texts that credentials became in the request,
+    to be masked where a partner echoes them.
     `has_pieces`: some are so short that even the place of a mask would reveal them.
     """
 

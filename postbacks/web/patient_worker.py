@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
 from gunicorn import http
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import TConn, ThreadWorker
@@ -137,6 +138,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
     def load_wsgi(self) -> None:
         """Load the application, and tell it of each request whether all of it has come."""
         super().load_wsgi()
+        settings.WEB_THREADS = self.cfg.threads
         application: WSGIApplication = self.wsgi  # type: ignore[has-type]
 
         def patient(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:

@@ -48,7 +48,8 @@ from postbacks.intake.skadnetwork.recording import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import delete_expired_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 from postbacks.privacy import address_shortening, device_marks, erasure, retention
-from postbacks.rulebook import held_postbacks, queue_moves, replaying
+from postbacks.rulebook import dry_run, held_postbacks, queue_moves, replaying
+from postbacks.rulebook.test_sender import TestSender
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ _PUMP_TIMEOUT = 24 * 3600
 _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
 _SESSION_ENDS_SECONDS = 10.0  # until PostgreSQL has certainly ended one that was broken off
+_DRY_RUN_SLOT = -3
 _SPEEDS: Speeds = {}  # of lanes, for the next pump of this process
 
 
@@ -79,12 +81,19 @@ def run_pump(slot: int) -> None:
     beat_pump = PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids, seat.keep)
     journal = BegunRequests(ids.journal)
     try:
-        with open_transport() as transport:
+        with TestSender() as tests, open_transport() as transport:
+
+            def beat_or_stop() -> bool:
+                should_continue = beat_pump()
+                if not should_continue:
+                    tests.stop()  # while the pump ends what it has begun, so that both end in time
+                return should_continue
+
             Pump(
                 transport=transport,
                 decide=pipeline.work,
                 prepare=rendering.render_postbacks,
-                beat=beat_pump,
+                beat=beat_or_stop,
                 hand_on=seat.hand_on,
                 claim_ids=ids,
                 journal=journal,
@@ -218,6 +227,13 @@ def work_on_replays() -> None:
         replaying.work(_HELD_SECONDS)
 
 
+def work_on_dry_runs() -> None:
+    """Do a dry run; one at a time, so that the other worker of short tasks is left."""
+    with _exclusive(_DRY_RUN_SLOT) as is_ours:
+        if is_ours:
+            dry_run.work(show_life=beat)
+
+
 def sweep_queue() -> None:
     """Take what suspended and archived rules have in the queue out of it."""
     held_postbacks.sweep_queue(_HELD_SECONDS)
@@ -245,6 +261,7 @@ PERIODIC = (
     Periodic("move_queued", every=timedelta(seconds=2), is_needed=queue_moves.is_any_to_move),
     Periodic("work_on_held", every=timedelta(seconds=2), is_needed=held_postbacks.is_any_due),
     Periodic("work_on_replays", every=timedelta(seconds=2), is_needed=replaying.is_any_due),
+    Periodic("work_on_dry_runs", every=timedelta(seconds=2), is_needed=dry_run.is_any_due),
     Periodic("sweep_queue", every=timedelta(seconds=15)),
     Periodic("ask_apple", every=timedelta(seconds=2), is_needed=_is_apple_due),
 )

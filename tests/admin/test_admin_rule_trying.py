@@ -1,6 +1,10 @@
 """Beside a rule's form: a test send, a dry run, and the question before a rule is switched on."""
 
+import html
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
@@ -11,13 +15,26 @@ from apps_registry.models import AuditEntry
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.delivery.http.destinations import parse_networks
-from postbacks.models import CallbackRule, Event, Postback, RuleStatus
+from postbacks.infrastructure.database import roles
+from postbacks.models import (
+    CallbackRule,
+    DryRunJob,
+    Event,
+    Postback,
+    RuleStatus,
+    WorkerHeartbeat,
+)
+from postbacks.rulebook import dry_run, test_send
 from tests import make
 from tests.admin.pages import filled_form, sign_in, submit
 from tests.api.calling import report
+from tests.database import as_role
 from tests.delivery.partner_server import Partners
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("test_worker"),
+]
 
 LIST = "/admin/postbacks/callbackrule/"
 ADD = f"{LIST}add/"
@@ -129,6 +146,48 @@ def test_the_chosen_event_is_sent(partners: Partners) -> None:
     _try(browser, TEST, rule, preview_event=str(event.pk), _live="1")
 
     assert partner.requests[0].startswith(b"GET /?l=9 ")
+
+
+def test_an_answer_that_takes_longer_appears_by_itself_and_counts_as_a_test(
+    partners: Partners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, partner = make.make_tenant(), partners.answering(OK)
+    monkeypatch.setattr(test_send, "_waiters", lambda: BoundedSemaphore(0))  # none may wait
+    browser = sign_in(made.owner)
+    new = {"name": "New", "triggers": "purchase", "url": partner.url()}
+
+    waiting = _try(browser, TEST, **new, _live="1").content.decode()
+    address = html.unescape(re.search('data-follow="([^"]+)"', waiting)[1])
+    text = waiting
+    while "data-follow" in text:
+        text = browser.get(address).content.decode()
+    page = browser.get(address.replace("&_live=1", "")).content.decode()
+    stranger = sign_in(make.make_tenant().owner).get(address).content.decode()
+    analyst = sign_in(make.make_user(Role.ANALYST, organization=made.organization))
+    saved = submit(browser, ADD, {**new, "status": "active"})
+
+    assert re.search("Waiting for the (worker…|partner&#x27;s answer…)", waiting)
+    assert "HTTP 200" in text
+    assert "HTTP 200" in page
+    assert "Test send" in page
+    assert "Send the test again." in stranger
+    assert "HTTP" not in stranger
+    assert analyst.get(address).status_code == 403
+    assert saved.status_code == 302  # no question: it was seen to work
+
+
+def test_without_a_worker_the_page_says_what_to_do(partners: Partners) -> None:
+    made, partner = make.make_tenant(), partners.answering(OK)
+    with as_role(roles.WORKER):
+        WorkerHeartbeat.objects.all().delete()
+
+    answer = _try(
+        sign_in(made.owner), TEST, triggers="purchase", url=partner.url(), _live="1"
+    ).content.decode()
+
+    assert "No worker is running, so nothing can be sent." in answer
+    assert "python manage.py worker" in answer
+    assert partner.requests == []
 
 
 def test_what_is_wrong_is_not_sent(partners: Partners) -> None:
@@ -271,6 +330,66 @@ def test_a_dry_run_asks_the_form_as_it_stands() -> None:
     )
 
     assert "<strong>1 postback</strong>" in answer.content.decode()
+
+
+def test_a_dry_run_in_the_background_is_followed_and_cancelled_beside_the_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dry_run, "_SECONDS_AT_ONCE", 0.0)
+    made = make.make_tenant()
+    rule = _rule(made, "https://ads.example.com/?e={{event_name}}", triggers=["purchase"])
+    report(made.sdk_key)
+    report(made.sdk_key)
+    browser = sign_in(made.owner)
+    with as_role(roles.WORKER):
+        WorkerHeartbeat.objects.all().delete()
+
+    begun = [_try(browser, DRY_RUN, rule, _live="1").content.decode() for _ in range(2)]
+    first, second = (html.unescape(re.search('data-follow="([^"]+)"', text)[1]) for text in begun)
+    third = _try(browser, DRY_RUN, rule, _live="1").content.decode()
+    cancel = re.search('name="_cancel"[^>]* formaction="([^"]+)"', begun[1])[1]
+    cancelled = browser.post(cancel, {"_live": "1"}).content.decode()
+    with as_role(roles.WORKER):
+        dry_run.work()
+    ended = browser.get(first).content.decode()
+
+    assert "Waiting for the worker…" in begun[0]
+    assert "No worker is running" in begun[0]
+    assert "2 dry runs of this organization are under way" in third
+    assert "Cancelled." in cancelled
+    assert "No event was tried." in cancelled
+    assert "No event was tried." in browser.get(second).content.decode()
+    assert "data-follow" not in ended
+    assert "<strong>2 postbacks</strong> for 2 events of the last 24 hours." in ended
+    assert "GET https://ads.example.com/?e=purchase" in ended
+
+
+def test_a_dry_run_whose_time_is_over_shows_what_it_reached() -> None:
+    made = make.make_tenant()
+    rule = _rule(made, "https://ads.example.com/")
+    now = datetime.now(UTC)
+    with tenant(made.organization.pk):
+        job = DryRunJob.objects.create(
+            rule=rule,
+            definition={},
+            since=now - timedelta(hours=24),
+            created_at=now,
+            finished_at=now,
+            out_of_time=True,
+            total=1_200,
+            done=1_000,
+            is_complete=False,
+            would_send=700,
+            not_matched={"trigger": 300},
+        )
+
+    page = sign_in(made.owner).get(f"{DRY_RUN}?job={job.public_id}").content.decode()
+
+    assert "The 45 seconds of a dry run are over." in page
+    assert "1,000 of 1,200 events were tried, the oldest first." in page
+    assert "<strong>700 postbacks</strong> for 1,000 events of the last 24 hours." in page
+    assert "a device in one of them has been forgotten" in page  # else it had examples
+    assert _page(rule) in page
 
 
 def test_a_dry_run_without_events_says_so() -> None:

@@ -12,9 +12,11 @@ from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.versions import definition_from
 from postbacks.infrastructure.database import roles
-from postbacks.models import CallbackRule, Postback, RuleDevice
+from postbacks.models import CallbackRule, DryRunJob, Postback, RuleDevice
+from postbacks.rulebook import dry_run as past
 from postbacks.rulebook.dry_run import dry_run
 from tests import database, make
+from tests.admin.pages import sign_in
 from tests.api.calling import Program, owner_of, report
 from tests.workers import decide_all
 
@@ -199,3 +201,171 @@ def _rows() -> dict[str, str]:
             cursor.execute(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t")
             counts[table] = cursor.fetchone()[0]
     return counts
+
+
+def _many(made: make.Tenant, count: int = 201) -> None:
+    events = [{"event_name": "purchase", "install_id": f"d-{n}"} for n in range(count)]
+    assert Program(made.sdk_key).post("events", events).status == 202
+
+
+def _work(seconds: float = 45.0) -> None:
+    with database.as_role(roles.WORKER):
+        past.work(seconds)
+
+
+def test_more_than_a_batch_is_tried_in_the_background() -> None:
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL, triggers=["purchase"])
+    _many(made)
+    address = f"callback-rules/{rule.public_id}/dry-run"
+
+    begun = _run(made, rule)
+    waiting = owner_of(made).get(address)
+    _work()
+    ended = owner_of(made).get(address)
+
+    assert (begun.status, begun.data["status"], begun.data["done"]) == (202, "running", 0)
+    assert waiting.data["id"] == begun.data["id"]
+    assert (ended.data["status"], ended.data["percent"]) == ("finished", 100)
+    assert (ended.data["events"], ended.data["owed"]) == (201, 201)
+    assert ended.data["is_complete"] is True
+    assert len(ended.data["examples"]) == 10
+    assert owner_of(made).delete(address).data["status"] == "finished"
+    assert owner_of(make.make_tenant()).get(address).status == 404
+
+
+def test_it_is_cancelled_and_stops() -> None:
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL)
+    _many(made)
+    address = f"callback-rules/{rule.public_id}/dry-run"
+    _run(made, rule)
+
+    cancelled = owner_of(made).delete(address)
+    _work()
+
+    assert (cancelled.status, cancelled.data["status"]) == (200, "cancelled")
+    assert owner_of(made).get(address).data["done"] == 0
+
+
+def test_it_ends_with_its_time_and_says_so() -> None:
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL)
+    _many(made)
+    _run(made, rule)
+
+    _work(seconds=0)
+
+    ended = owner_of(made).get(f"callback-rules/{rule.public_id}/dry-run").data
+    assert (ended["status"], ended["is_complete"]) == ("out_of_time", False)
+
+
+def test_an_organization_has_two_at_once_and_others_have_theirs() -> None:
+    made, other = make.make_tenant(), make.make_tenant()
+    rule, theirs = make.make_tenant_rule(made, URL), make.make_tenant_rule(other, URL)
+    _many(made)
+    _many(other)
+
+    answers = [_run(made, rule) for _ in range(3)]
+
+    assert [answer.status for answer in answers] == [202, 202, 429]
+    assert answers[-1].headers["Retry-After"] == "10"
+    assert _run(other, theirs).status == 202
+
+
+def test_the_page_follows_it_and_cancels_it() -> None:
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL)
+    _many(made)
+    id_ = _run(made, rule).data["id"]
+    address = f"/admin/postbacks/callbackrule/dry-run/?job={id_}"
+    browser = sign_in(made.owner)
+
+    running = browser.get(address)
+    cancelled = browser.post(address, follow=True)
+
+    assert running.headers["Refresh"] == "2"
+    assert "Cancel the dry run" in running.content.decode()
+    assert "Cancelled." in cancelled.content.decode()
+    assert sign_in(make.make_tenant().owner).get(address).status_code == 404
+
+
+def test_what_it_found_goes_after_an_hour() -> None:
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL)
+    _many(made)
+    _run(made, rule)
+    with database.as_role(roles.WORKER), tenant(made.organization.pk):
+        hours_ago = datetime.now(UTC) - timedelta(hours=2)
+        DryRunJob.objects.update(finished_at=hours_ago, created_at=hours_ago)
+
+    with database.as_role(roles.WORKER):
+        assert past.is_any_due()
+        past.work()
+        assert not past.is_any_due()
+
+
+def test_a_run_that_takes_longer_than_a_second_goes_on_step_by_step_in_the_background(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No time at all for anything: each step decides one event, and shows that it lives."""
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL, frequency="first")
+    for device in ("a", "a", "b", "c"):
+        report(made.sdk_key, install_id=f"device-{device}")
+    at_once = _run(made, rule).data
+    monkeypatch.setattr(past, "_SECONDS_AT_ONCE", 0.0)
+    monkeypatch.setattr(past, "_STEP_SECONDS", 0.0)
+    signs: list[int] = []
+
+    begun = _run(made, rule)
+    with database.as_role(roles.WORKER):
+        past.work(show_life=lambda: signs.append(1))
+    ended = owner_of(made).get(f"callback-rules/{rule.public_id}/dry-run").data
+
+    assert begun.status == 202
+    assert len(signs) == 4
+    assert (ended["status"], ended["done"], ended["total"]) == ("finished", 4, 4)
+    assert {name: ended[name] for name in at_once if name != "since"} == {
+        name: at_once[name] for name in at_once if name != "since"
+    }
+    assert ended["not_matched"] == {"first_time": 1}
+
+
+def test_each_run_is_followed_and_cancelled_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "_SECONDS_AT_ONCE", 0.0)
+    made = make.make_tenant()
+    rule, another = (make.make_tenant_rule(made, URL) for _ in range(2))
+    report(made.sdk_key)
+    report(made.sdk_key)
+    address = f"callback-rules/{rule.public_id}/dry-run"
+    first, second = _run(made, rule).data["id"], _run(made, rule).data["id"]
+
+    cancelled = owner_of(made).delete(f"{address}?id={first}").data
+    follows = owner_of(made).get(address, id=second).data
+    newest = owner_of(made).get(address).data
+    elsewhere = owner_of(made).get(f"callback-rules/{another.public_id}/dry-run", id=first)
+
+    assert (cancelled["id"], cancelled["status"]) == (first, "cancelled")
+    assert (follows["id"], follows["status"]) == (newest["id"], "running") == (second, "running")
+    assert elsewhere.status == 404
+
+
+def test_who_starts_and_cancels_all_the_time_has_twenty_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(past, "MOST_KEPT", 3)
+    monkeypatch.setattr(past, "_SECONDS_AT_ONCE", 0.0)
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL)
+    report(made.sdk_key)
+    report(made.sdk_key)
+
+    ids = []
+    for _ in range(6):
+        ids.append(_run(made, rule).data["id"])
+        owner_of(made).delete(f"callback-rules/{rule.public_id}/dry-run")
+
+    with tenant(made.organization.pk):
+        kept = DryRunJob.objects.order_by("id").values_list("public_id", flat=True)
+        assert [str(public_id) for public_id in kept] == ids[-3:]

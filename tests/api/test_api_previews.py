@@ -6,9 +6,11 @@ from uuid import uuid4
 import pytest
 
 from apps_registry.tenancy import tenant as tenant_of
+from postbacks.callbacks.rules.versions import definition_from
 from postbacks.models import CallbackRule, Event, Postback
+from postbacks.rulebook.preview import Unrendered, preview_definition
 from tests import make
-from tests.api.calling import owner_of, report
+from tests.api.calling import DRAFT, owner_of, report
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -311,3 +313,35 @@ def test_what_would_lose_money_unnoticed_is_a_problem_with_its_remedy() -> None:
     ]
     codes = [remark["code"] for remark in answer.data["remarks"]]
     assert codes == ["empty_for_organic", "empty_for_organic", "not_mapped", "unknown_event"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("headers", {f"X-{n}": "{{revenue}}" for n in range(20_000)}),
+        ("headers", {f"X-{n}": "1" for n in range(101)}),
+        ("triggers", [f"event_{n}" for n in range(100_000)]),
+        ("triggers", ["a"] * 1_001),
+        ("event_map", {f"event_{n}": "e" for n in range(20_000)}),
+    ],
+)
+@pytest.mark.parametrize("path", ["callback-rules/preview", "callback-rules"])
+def test_what_a_rule_may_not_have_is_refused_before_any_of_it_is_read(
+    field: str, value: object, path: str
+) -> None:
+    made = make.make_tenant()
+
+    answer = owner_of(made).post(path, {**DRAFT, field: value})
+
+    assert (answer.status, answer.pointers()) == (400, [f"/{field}"])
+    assert "send at most 1" in answer.details()
+
+
+def test_a_rule_of_the_form_with_too_many_headers_is_not_rendered() -> None:
+    made = make.make_tenant()
+    with tenant_of(made.organization.pk):
+        rule = make.make_rule(headers={f"X-{n}": "1" for n in range(101)})
+        preview = preview_definition(definition_from(rule))
+
+    assert [problem.field for problem in preview.problems] == ["headers"]
+    assert isinstance(preview, Unrendered)

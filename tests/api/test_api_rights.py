@@ -48,6 +48,8 @@ RIGHTS = {
         "copy": SET_UP,
         "test_send": RESEND,
         "dry_run": SET_UP,
+        "dry_run_state": SET_UP,
+        "cancel_dry_run": SET_UP,
         "held": READ,
         "start_held": RESEND,
     },
@@ -88,6 +90,8 @@ _RULES = "postbacks/callbackrule"
 PAGES_OF = {
     ("v1/callback-rules", "preview"): f"{_RULES}/preview/",
     ("v1/callback-rules", "dry_run"): f"{_RULES}/dry-run/",
+    ("v1/callback-rules", "dry_run_state"): f"{_RULES}/dry-run/",
+    ("v1/callback-rules", "cancel_dry_run"): f"{_RULES}/dry-run/",
     ("v1/callback-rules", "test_send"): f"{_RULES}/test/",
     ("v1/callback-rules", "translate"): f"{_RULES}/translate/",
     ("v1/callback-rules", "copy"): f"{_RULES}/%(object_id)s/copy/",
@@ -137,6 +141,8 @@ REQUESTS = {
     "copy": ("POST", "/{id}/copy"),
     "test_send": ("POST", "/{id}/test-send"),
     "dry_run": ("POST", "/{id}/dry-run"),
+    "dry_run_state": ("GET", "/{id}/dry-run"),
+    "cancel_dry_run": ("DELETE", "/{id}/dry-run"),
     "held": ("GET", "/{id}/held"),
     "start_held": ("POST", "/{id}/held"),
 }
@@ -208,7 +214,9 @@ def test_every_address_needs_a_right() -> None:
 
 @pytest.mark.parametrize("role", Role.values)
 @pytest.mark.parametrize(("path", "action"), ACTIONS)
-def test_a_role_may_do_what_its_rights_say(role, path, action) -> None:
+def test_a_role_may_do_what_its_rights_say(role, path, action, request) -> None:
+    if action == "test_send":
+        request.getfixturevalue("test_worker")
     tenant = make.make_tenant()
     method, suffix = ELSEWHERE.get((path, action), REQUESTS[action])
     program = program_of(Role(role), tenant)

@@ -79,7 +79,7 @@ def test_every_address_of_the_contract_is_described() -> None:
         "callback-rules/translate": {"post"},
         "callback-rules/{id}": {"get", "put", "patch", "delete"},
         "callback-rules/{id}/copy": {"post"},
-        "callback-rules/{id}/dry-run": {"post"},
+        "callback-rules/{id}/dry-run": {"post", "get", "delete"},
         "callback-rules/{id}/held": {"get", "post"},
         "callback-rules/{id}/test-send": {"post"},
         "callback-rules/{id}/versions": {"get"},

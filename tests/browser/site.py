@@ -30,6 +30,7 @@ from postbacks.models import (
 from tests import database, make
 from tests.admin.pages import sign_in
 from tests.isolation.story import Story, live_through
+from tests.workers import sending_tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def served() -> Iterator[Site]:
     try:
         site = Site(server.url, story, analyst, newcomer)
         server.thread.httpd.set_app(_with_given_answers(site, server.thread.httpd.get_app()))
-        yield site
+        with sending_tests():
+            yield site
     finally:
         server.stop()
         database.empty()

@@ -35,6 +35,7 @@ from postbacks.models import (
     CircuitBreaker,
     DecisionFailure,
     DeliveryAttempt,
+    DryRunJob,
     DuePostback,
     Event,
     EventKey,
@@ -54,6 +55,7 @@ from postbacks.models import (
     RuleFailure,
     RulePace,
     SiteTimes,
+    TestSend,
     Touchpoint,
     TouchpointKey,
     TouchpointSeen,
@@ -210,6 +212,19 @@ def _live(app: App, rule: models.Model) -> None:
         status_before=PostbackStatus.FAILED,
         attempts_before=1,
         look_at=now,
+    )
+    DryRunJob.objects.create(
+        rule=rule, definition={}, since=now, created_at=now, finished_at=now, total=1, done=1
+    )
+    TestSend.objects.create(
+        public_id=uuid.uuid4(),
+        rule=rule,
+        definition={},
+        sdk_event_id=uuid.uuid4(),
+        sealed="key:1",
+        made_at=now,
+        finished_at=now,
+        result={},
     )
     UndecidedEvent.objects.create(id=event.pk, received_at=now)
     DecisionFailure.objects.create(id=event.pk, received_at=now, error="broken", next_try_at=now)

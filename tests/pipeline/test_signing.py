@@ -20,7 +20,7 @@ from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_tenant
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.pipeline.test_pump import all_ended
-from tests.workers import work_on_replays
+from tests.workers import sending_tests, work_on_replays
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -203,9 +203,13 @@ def test_attempts_of_every_kind_verify_by_either_secret_in_either_order_and_chan
     with tenant(gem.organization.pk):
         resend(postbacks_of(gem)[0], as_decided=True)
     pump_until_logged(5)
-    with tenant(gem.organization.pk):
-        prepared = test_send.prepare_test(definition_from(rule))
-    assert test_send.is_received(test_send.send(prepared))
+    with sending_tests():
+        with tenant(gem.organization.pk):
+            prepared = test_send.prepare_test(definition_from(rule))
+            test = test_send.start(prepared, None)
+        answer = test_send.wait_for(test)
+    assert answer is not None
+    assert test_send.is_received(answer)
 
     kinds = [attempt.kind for attempt in attempts_of(gem)]
     assert kinds == ["auto", "auto", "resend", "replay", "resend"]

@@ -19,6 +19,7 @@ from postbacks.models import (
     CallbackRule,
     DecisionFailure,
     DeliveryAttempt,
+    DryRunJob,
     DuePostback,
     Event,
     EventKey,
@@ -30,6 +31,7 @@ from postbacks.models import (
     Postback,
     PostbackStatus,
     RuleDevice,
+    TestSend,
     Touchpoint,
     TouchpointKey,
     TouchpointSeen,
@@ -49,6 +51,8 @@ _STAYING_COLUMNS = {
     "delivery_attempt": ("kind", "outcome", "error"),
     "touchpoint": ("kind", "source", "site_id", "country", "signature", "refused"),
     "touchpoint_key": ("kind",),
+    "test_send": ("definition",),
+    "dry_run_job": ("definition", "skipped", "not_matched"),
 }
 STAYS = {f"{table}.{column}" for table, columns in _STAYING_COLUMNS.items() for column in columns}
 _SEARCHED_COLUMNS = {
@@ -77,6 +81,8 @@ LOGS: tuple[type[TenantModel], ...] = (
     DuePostback,
     HeldPostback,
     AdServicesClaim,
+    TestSend,
+    DryRunJob,
 )
 
 
@@ -267,6 +273,23 @@ def _add_event(scene: Scene, person: Person, device: str, name: str, install: In
     DecisionFailure.objects.create(id=event.pk, received_at=now, error="broken", next_try_at=now)
     for status in (PostbackStatus.DELIVERED, PostbackStatus.FAILED, PostbackStatus.PENDING):
         _add_postback(scene, event, status, install)
+    _add_trials(scene, event)
+
+
+def _add_trials(scene: Scene, event: Event) -> None:
+    TestSend.objects.create(
+        public_id=uuid4(),
+        definition={},
+        sdk_event_id=event.event_id,
+        made_at=event.received_at,
+        finished_at=event.received_at,
+    )
+    DryRunJob.objects.create(
+        definition={},
+        since=event.received_at,
+        created_at=event.received_at,
+        examples=[{"event_id": str(event.event_id), "url": "https://ads.example.com"}],
+    )
 
 
 def _add_postback(scene: Scene, event: Event, status: str, install: Install) -> None:

@@ -4,8 +4,11 @@ import hashlib
 import subprocess
 import sys
 import threading
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from threading import BoundedSemaphore
+from uuid import UUID, uuid4
 
 import pytest
 from django.apps import apps
@@ -17,6 +20,7 @@ from postbacks import pipeline
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     DeliveryAttempt,
+    DryRunJob,
     ErasureMode,
     ErasureReach,
     ErasureRequest,
@@ -29,10 +33,14 @@ from postbacks.models import (
     PostbackStatus,
     RuleDevice,
     SkipReason,
+    TestSend,
+    WorkerHeartbeat,
 )
+from postbacks.models.heartbeats import CLUSTER
 from postbacks.privacy import emptying
 from postbacks.privacy.erasure import work
 from postbacks.privacy.requests import DeviceToErase, preview_counts, request_erasure
+from postbacks.rulebook import test_send, test_sender
 from tests import make
 from tests.admin.pages import sign_in
 from tests.api.calling import owner_of
@@ -136,6 +144,7 @@ def test_nothing_of_a_forgotten_device_is_left(
         "held_postback",
         "unsettled_install",
         "adservices_claim",
+        "test_send",
     }
     for table, count in life.counts(scene).items():
         keys = {"install_key", "touchpoint_key"}
@@ -507,3 +516,90 @@ def test_a_search_of_the_whole_database_finds_nothing_of_a_forgotten_device(
         assert any(table.startswith(name) for table in before), name
     assert _tables_with(gone.mark, gone.gaid, "203.0.113.99", *hashes) == set()
     assert _tables_with(f"of {stays.gaid}") != set()
+
+
+def _ask_for_test(scene: Scene, **event: object) -> str:
+    """Have a test of an event that is stored nowhere wait for a worker; return its postback."""
+    with as_role(roles.WORKER):
+        WorkerHeartbeat.beat(CLUSTER)
+    path = f"callback-rules/{scene.rule.public_id}/test-send"
+    given = {"event_name": "purchase", **event}
+    answer = owner_of(scene.made).post(path, {"event": given, "even_if_skipped": True})
+    assert answer.status == 202, answer.data
+    return str(answer.data["postback"])
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_a_test_that_a_worker_is_sending_is_forgotten_and_logged_nowhere(
+    scene: Scene, gone: Person, stays: Person, is_answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(test_send, "_waiters", lambda: BoundedSemaphore(0))  # none may wait
+    with tenant(scene.organization_id):
+        scene.rule.method, scene.rule.body_type = "POST", "json"
+        scene.rule.url = "https://ads.example.com/"
+        scene.rule.body = '{"g": {{gaid_sha1}}}'
+        scene.rule.save()
+    of_gone = _ask_for_test(scene, gaid=gone.gaid.upper())
+    of_other = _ask_for_test(scene, gaid=stays.gaid)
+    with as_role(roles.WORKER):
+        rows = test_sender._claim(9)
+        if is_answered:  # after the last day was read, and before the request is done
+            monkeypatch.setattr(emptying, "empty_tests_of_day", lambda *_: Counter())
+            for row in rows:
+                answer = {"body": f"took {gone.gaid}" if str(row.public_id) == of_gone else ""}
+                answered = replace(test_sender._unsent(row, ""), response=answer)
+                test_sender._keep(row, answered)
+
+    request = _forget(scene, gaid=gone.gaid)
+    with as_role(roles.WORKER):
+        for row in rows:  # what a worker was sending just now
+            echoed = {"body": gone.gaid if str(row.public_id) == of_gone else ""}
+            test_sender._keep(row, replace(test_sender._unsent(row, ""), response=echoed))
+
+    with tenant(scene.organization_id):
+        (left,) = TestSend.objects.exclude(public_id__in=_life_rows())
+        states = dict(
+            Postback.objects.filter(public_id__in=[of_gone, of_other]).values_list(
+                "public_id", "status"
+            )
+        )
+    assert request.state == ErasureState.DONE
+    assert str(left.public_id) == of_other
+    assert {str(id_): status for id_, status in states.items()} == {
+        of_gone: "failed" if is_answered else "skipped",
+        of_other: "failed",
+    }
+    assert _tables_with(gone.mark, gone.gaid) == set()
+
+
+def _life_rows() -> list[UUID]:
+    """Return the tests of the story, which were begun without a rule."""
+    return list(TestSend.objects.filter(rule=None).values_list("public_id", flat=True))
+
+
+def test_a_dry_run_that_reads_its_examples_just_now_has_none_of_a_forgotten_device(
+    scene: Scene, gone: Person
+) -> None:
+    with tenant(scene.organization_id):
+        event_ids = list(Event.objects.values_list("event_id", flat=True))
+        job = DryRunJob.objects.create(
+            definition={}, since=datetime.now(UTC), created_at=datetime.now(UTC)
+        )
+    erasing = threading.Thread(target=_forget_and_close, args=(scene, gone))
+
+    with as_role(roles.WORKER), tenant(scene.organization_id):
+        DryRunJob.objects.select_for_update().get(pk=job.pk)  # as it begins to read them
+        erasing.start()
+        wait_for_a_lock()
+        read = [{"event_id": str(event_id), "url": gone.gaid} for event_id in event_ids]
+        DryRunJob.objects.filter(pk=job.pk).update(examples=read, finished_at=datetime.now(UTC))
+    erasing.join(timeout=60)
+
+    assert _tables_with(gone.mark, gone.gaid) == set()
+
+
+def _forget_and_close(scene: Scene, person: Person) -> None:
+    try:
+        _forget(scene, gaid=person.gaid)
+    finally:
+        connection.close()

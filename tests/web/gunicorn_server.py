@@ -13,7 +13,7 @@ from django.db import connection
 from tests import database
 
 
-def serve() -> Iterator[int]:
+def serve(**environment: str) -> Iterator[int]:
     """Run it with two threads, and give its port."""
     login, host = connection.settings_dict["USER"], connection.settings_dict["HOST"]
     keys = settings.FIELD_ENCRYPTION_KEYS.items()
@@ -21,6 +21,7 @@ def serve() -> Iterator[int]:
         "DATABASE_URL": f"postgresql://{login}@/{database.NAME}?host={host}",
         "SECRET_KEY": settings.SECRET_KEY,
         "FIELD_ENCRYPTION_KEYS": ",".join(f"{name}:{key}" for name, key in keys),
+        **environment,
     }
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.set_inheritable(True)

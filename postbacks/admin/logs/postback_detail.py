@@ -310,6 +310,8 @@ def sentence_of(
 def _test_sentence(postback: Postback) -> str:
     if postback.status == PostbackStatus.DELIVERED:
         return "A test send, which counts nowhere. The partner took it."
+    if postback.status == PostbackStatus.PENDING:
+        return "A test send, which counts nowhere. It waits for the worker or the partner's answer."
     reason = (
         wording.lower_first(wording.answer(postback.reason)) if postback.reason else "no delivery"
     )

@@ -15,7 +15,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -28,24 +34,36 @@ from postbacks.admin.logs.postback_detail import AttemptView, attempt_view
 from postbacks.admin.rules.form import LIVE, PREVIEW, CallbackRuleForm
 from postbacks.callbacks.decisions import FIRST_TIME
 from postbacks.callbacks.rules.versions import definition_from
-from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.insights.recent_events import event_by_id
-from postbacks.models import CallbackRule, SkipReason
-from postbacks.rulebook import test_send
-from postbacks.rulebook.dry_run import DryRun, dry_run
+from postbacks.models import (
+    CallbackRule,
+    DryRunJob,
+    DryRunStatus,
+    SkipReason,
+    TestSend,
+    WorkerHeartbeat,
+)
+from postbacks.rulebook import dry_run, test_send
+from postbacks.rulebook.dry_run import MOST_EVENTS, DryRun
 from postbacks.rulebook.test_send import (
     Judgement,
     NotTestableError,
+    NoWorkerError,
     PreparedTest,
     TooManyTestsError,
     WouldBeSkippedError,
 )
 from postbacks.rulebook.trial_events import skip_details
+from postbacks.values.uuid7 import uuid_or_none
 from postbacks.web.middleware import own_transactions
 
 PERIODS = {"1": "the last hour", "24": "the last 24 hours", "168": "the last 7 days"}
 EVEN_IF_SKIPPED = "_even_if_skipped"  # the button of the second press
 
+_TEMPLATES = "admin/postbacks/callbackrule"
+_TEST, _JOB = "test", "job"  # of what was begun before, in addresses
+_LATE = timedelta(seconds=5)
+_OLD_TEST = "The answers to tests are kept here for a minute. Send the test again."
 _MAY_BE_MISSING = {"name"}  # a rule can be tried before it has one
 _IN_SESSION = "tested_requests"
 _MOST_REMEMBERED = 20
@@ -99,7 +117,7 @@ class TrialPage:
     def answer(self, request: HttpRequest, piece: str, **context: object) -> TemplateResponse:
         """Return the outcome of the trial: alone, or in the page with the form as it was sent."""
         if LIVE in request.POST:
-            return TemplateResponse(request, f"admin/postbacks/callbackrule/{piece}", context)
+            return TemplateResponse(request, f"{_TEMPLATES}/{piece}", context)
         key = request.GET.get("rule")
         address = (
             reverse("admin:postbacks_callbackrule_change", args=[key])
@@ -109,6 +127,19 @@ class TrialPage:
         page = self.model_admin.changeform_view(request, key, address, context)
         assert isinstance(page, TemplateResponse)  # noqa: S101  # nothing was saved: no redirect
         return page
+
+    def later_answer(
+        self, request: HttpRequest, piece: str, *, title: str, **context: object
+    ) -> TemplateResponse:
+        """Return what has become of a trial: alone, or in a page of its own."""
+        if LIVE in request.GET or LIVE in request.POST:
+            return TemplateResponse(request, f"{_TEMPLATES}/{piece}", context)
+        page = {**self.site.each_context(request), "title": title, "piece": f"{_TEMPLATES}/{piece}"}
+        return TemplateResponse(request, f"{_TEMPLATES}/trial_page.html", {**page, **context})
+
+
+def _rule_address(key: int | None) -> str:
+    return reverse("admin:postbacks_callbackrule_change", args=[key]) if key else ""
 
 
 def corrections_needed(form: CallbackRuleForm) -> str:
@@ -134,6 +165,23 @@ class TestSendView:
     log_address: str = ""
     skips: tuple[str, ...] = ()
     may_insist: bool = False
+    waiting: TestSend | None = None
+
+    @property
+    def waits_for(self) -> str:
+        """What a test without an answer waits for, in a sentence."""
+        if self.waiting is None:
+            return ""
+        if self.waiting.claimed_at is None:
+            return "Waiting for the worker…"
+        return "Sent. Waiting for the partner's answer…"
+
+    @property
+    def is_late(self) -> bool:
+        """Whether no worker took the test for so long that something is wrong with them."""
+        if self.waiting is None or self.waiting.claimed_at is not None:
+            return False
+        return datetime.now(UTC) - self.waiting.made_at > _LATE
 
 
 class TestSendPage(TrialPage):
@@ -145,20 +193,51 @@ class TestSendPage(TrialPage):
         return [path("test/", view, name="postbacks_callbackrule_test")]
 
     def view(self, request: HttpRequest) -> HttpResponse:
-        """Send the form's request, with no transaction open, and show the answer."""
+        """Send the form's request, with no transaction open, and show the answer.
+
+        The script asks for an answer that takes longer again, with GET.
+        """
         if not allowed(request, RIGHT_TO["test_send"]):
             raise PermissionDenied
+        if request.method == "GET" and _TEST in request.GET:
+            with _organization_of(request):
+                return self._follow(request).render()
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         with _organization_of(request):
-            prepared = self._prepare(request)
-        result = test_send.send(prepared) if isinstance(prepared, PreparedTest) else None
+            begun = self._begin(request)
+        if isinstance(begun, TestSend):
+            is_script = LIVE in request.POST
+            test_send.wait_for(
+                begun, test_send.SHORT_WAIT_SECONDS if is_script else test_send.WAIT_SECONDS
+            )
         with _organization_of(request):
-            if isinstance(prepared, PreparedTest) and result is not None:
-                view = _log(request, prepared, result)
-            else:
-                view = _not_sent(prepared)
+            view = _test_view(request, begun) if isinstance(begun, TestSend) else _not_sent(begun)
             return self.answer(request, "test_answer.html", test=view).render()
+
+    def _begin(self, request: HttpRequest) -> TestSend | WouldBeSkippedError | str:
+        """Have the form's request sent, or say why it is not."""
+        prepared = self._prepare(request)
+        if not isinstance(prepared, PreparedTest):
+            return prepared
+        rule = _saved_as_tried(request.GET.get("rule"), prepared)
+        try:
+            return test_send.start(prepared, rule)
+        except (NoWorkerError, TooManyTestsError) as refusal:
+            return str(refusal)
+
+    def _follow(self, request: HttpRequest) -> TemplateResponse:
+        """Return how far a test is that was begun before."""
+        public_id = uuid_or_none(request.GET[_TEST])
+        test = TestSend.objects.filter(public_id=public_id).first() if public_id else None
+        view = TestSendView(refusal=_OLD_TEST) if test is None else _test_view(request, test)
+        return self.later_answer(
+            request,
+            "test_answer.html",
+            title="Test send",
+            test=view,
+            rule_address=_rule_address(test.rule_id) if test else "",
+        )
 
     def _prepare(self, request: HttpRequest) -> PreparedTest | WouldBeSkippedError | str:
         """Return the request to send, or say why there is none."""
@@ -192,7 +271,7 @@ def remember_tests(request: HttpRequest, rule: CallbackRule) -> None:
         test_send.mark_tested(rule, rule.version, at=datetime.fromisoformat(tested_at))
 
 
-def _not_sent(refusal: WouldBeSkippedError | str | PreparedTest) -> TestSendView:
+def _not_sent(refusal: WouldBeSkippedError | str) -> TestSendView:
     if isinstance(refusal, WouldBeSkippedError):
         return TestSendView(
             refusal=str(refusal), skips=skip_details(refusal.reasons), may_insist=True
@@ -210,24 +289,27 @@ def _prepared_test(form: CallbackRuleForm, chosen: str, *, even_if_skipped: bool
     )
 
 
-def _log(request: HttpRequest, prepared: PreparedTest, result: AttemptResult) -> TestSendView:
-    """Log the test if the rule is saved as it was tried, and remember one that succeeded."""
-    rule = _saved_as_tried(request.GET.get("rule"), prepared)
-    address = ""
-    if rule is not None:
-        address = row_address(test_send.log_test(prepared, result, rule))
-    else:
-        test_send.audit_unsaved_test(prepared)
-    if test_send.is_received(result) and not prepared.skips:
-        proof = test_send.proof_of(prepared.definition)
+def _test_view(request: HttpRequest, test: TestSend) -> TestSendView:
+    """Return what the page shows of a test, and remember one that succeeded."""
+    result = test_send.result_of(test)
+    if result is None:
+        return TestSendView(waiting=test, log_address=_log_address(test))
+    definition = test_send.definition_of_test(test)
+    if test_send.is_received(result) and not test.skips:
+        proof = test_send.proof_of(definition)
         tests = [*tests_of(request).items(), (proof, datetime.now(UTC).isoformat())]
         request.session[_IN_SESSION] = dict(tests[-_MOST_REMEMBERED:])
     return TestSendView(
-        judgement=test_send.judge_test(prepared, result),
-        attempt=attempt_view(test_send.attempt_of(result), prepared.definition.timeout_seconds),
-        log_address=address,
-        skips=skip_details(prepared.skips),
+        judgement=test_send.judge_test(test, result),
+        attempt=attempt_view(test_send.attempt_of(result), definition.timeout_seconds),
+        log_address=_log_address(test),
+        skips=skip_details(test_send.skips_of(test)),
     )
+
+
+def _log_address(test: TestSend) -> str:
+    logged = test_send.postback_of(test) if test.rule_id else None
+    return row_address(logged) if logged is not None else ""
 
 
 def _saved_as_tried(key: str | None, prepared: PreparedTest) -> CallbackRule | None:
@@ -266,14 +348,57 @@ class DryRunView:
     period: str = ""
     refusal: str = ""
     run: DryRun | None = None
+    job: DryRunJob | None = None
     bars: tuple[OutcomeBar, ...] = ()
+
+    @property
+    def is_running(self) -> bool:
+        return self.job is not None and self.job.status == DryRunStatus.RUNNING
+
+    @property
+    def waits_for(self) -> str:
+        """How far a dry run is that is not over, in a sentence."""
+        if self.job is None or not self.is_running:
+            return ""
+        if self.job.total:
+            return f"{self.job.done:,} of {self.job.total:,} events tried."
+        return "Waiting for the worker…"
+
+    @property
+    def has_no_worker(self) -> bool:
+        is_waiting = self.job is not None and self.is_running and not self.job.total
+        return is_waiting and not WorkerHeartbeat.is_any_alive()
+
+    @property
+    def tried(self) -> str:
+        """How far a dry run came, in a sentence."""
+        if self.job is None:
+            return ""
+        if not self.job.done:
+            return "No event was tried."
+        return f"{self.job.done:,} of {self.job.total:,} events were tried, the oldest first."
+
+    @property
+    def is_broken(self) -> bool:
+        if self.job is None or self.job.status != DryRunStatus.FINISHED:
+            return False
+        return self.job.done < self.job.total or not (self.job.total or self.job.is_complete)
+
+    @property
+    def lacks_examples(self) -> bool:
+        """Whether an erasure took the examples away."""
+        if self.job is None or self.run is None or self.is_broken:
+            return False
+        has_examples = self.job.status in {DryRunStatus.FINISHED, DryRunStatus.OUT_OF_TIME}
+        return has_examples and bool(self.run.would_send) and not self.run.examples
 
     @property
     def sentence(self) -> str:
         if self.run is None:
             return ""
         events = "1 event" if self.run.events == 1 else f"{self.run.events:,} events"
-        more = "" if self.run.is_complete else " There were more: these are the newest."
+        is_all = self.run.is_complete or (self.job is not None and self.job.done < MOST_EVENTS)
+        more = "" if is_all else " There were more: these are the newest."
         return f"for {events} of {self.period}.{more}"
 
 
@@ -288,6 +413,8 @@ class DryRunPage(TrialPage):
     def view(self, request: HttpRequest) -> HttpResponse:
         if not allowed(request, RIGHT_TO["dry_run"]):
             raise PermissionDenied
+        if _JOB in request.GET:
+            return self._follow(request)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         return self.answer(
@@ -304,10 +431,46 @@ class DryRunPage(TrialPage):
             return DryRunView(refusal=sentence)
         since = datetime.now(UTC) - timedelta(hours=int(hours))
         try:
-            run = dry_run(definition_from(form.instance), since, rule_id=form.instance.pk)
+            run = dry_run.try_or_start(
+                definition_from(form.instance), since, rule_id=form.instance.pk
+            )
         except msgspec.ValidationError:
             return DryRunView(refusal="Correct the rule first.")
+        except dry_run.TooManyDryRunsError as refusal:
+            return DryRunView(refusal=str(refusal))
+        if isinstance(run, DryRunJob):
+            return _job_view(run)
         return DryRunView(PERIODS[hours], run=run, bars=tuple(_bars(run)))
+
+    def _follow(self, request: HttpRequest) -> HttpResponse:
+        """Show how far a dry run in the background is, and cancel it on POST."""
+        public_id = uuid_or_none(request.GET[_JOB])
+        job = DryRunJob.objects.filter(public_id=public_id).first() if public_id else None
+        if job is None:
+            raise Http404
+        if request.method == "POST":
+            dry_run.cancel(job)
+            job.refresh_from_db()
+            if LIVE not in request.POST:
+                return HttpResponseRedirect(request.get_full_path())
+        view = _job_view(job)
+        answer = self.later_answer(
+            request,
+            "dry_run_answer.html",
+            title="Dry run",
+            dry=view,
+            rule_address=_rule_address(job.rule_id),
+        )
+        if view.is_running:
+            answer.headers["Refresh"] = "2"  # without scripts
+        return answer
+
+
+def _job_view(job: DryRunJob) -> DryRunView:
+    run = dry_run.outcome_of(job)
+    hours = round((job.created_at - job.since) / timedelta(hours=1))
+    period = PERIODS.get(str(hours), "the time asked for")
+    return DryRunView(period, run=run, job=job, bars=tuple(_bars(run)))
 
 
 def _hours(request: HttpRequest) -> str:

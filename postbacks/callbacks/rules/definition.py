@@ -15,6 +15,9 @@ from postbacks.values.rule_choices import (
 )
 
 VALUE_BYTES: Final = 40  # that each value of a list takes in memory, however short it is
+MOST_TRIGGERS: Final = 1_000
+MOST_MAPPED: Final = 1_000
+MOST_HEADERS: Final = 100
 
 
 class RuleDefinition(Struct, frozen=True, kw_only=True):
@@ -58,9 +61,11 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
     def request_text(self) -> bytes:
         """Return everything that makes the request and judges its answer, as one text.
 
-        A successful test of one definition proves every other with the same text.
+        A successful test of one definition proves every other with the same text. Objects have no
+        order: PostgreSQL keeps none.
         """
-        return msgspec.json.encode([getattr(self, name) for name in _REQUEST_FIELDS])
+        parts = [getattr(self, name) for name in _REQUEST_FIELDS]
+        return msgspec.json.encode(parts, order="deterministic")
 
     @property
     def queued_as(self) -> tuple[str, int | None, bool]:

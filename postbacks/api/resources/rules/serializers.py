@@ -11,7 +11,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps_registry.models import App, Partner
-from postbacks.api.fields import MillisecondDateTimeField, PublicIdField, format_time
+from postbacks.api.fields import (
+    BoundedDictField,
+    BoundedListField,
+    MillisecondDateTimeField,
+    PublicIdField,
+    format_time,
+)
 from postbacks.api.problems import InvalidRequest, pointer
 from postbacks.api.resources.partners import BREAKERS_HELP, BreakerSerializer
 from postbacks.api.resources.rules.parts import (
@@ -22,7 +28,12 @@ from postbacks.api.resources.rules.parts import (
 from postbacks.api.strict import RowSerializer
 from postbacks.callbacks.lint import LOSES_IN_SILENCE, RuleWarning
 from postbacks.callbacks.macros import RuleError
-from postbacks.callbacks.rules.definition import CONTENT_FIELDS
+from postbacks.callbacks.rules.definition import (
+    CONTENT_FIELDS,
+    MOST_HEADERS,
+    MOST_MAPPED,
+    MOST_TRIGGERS,
+)
 from postbacks.callbacks.rules.versions import definition_from
 from postbacks.callbacks.translation import read_rule_url
 from postbacks.delivery.lasting_failure import (
@@ -88,21 +99,24 @@ class RuleSerializer(RowSerializer):
     partner = PublicIdField(
         Partner, required=False, allow_null=True, help_text="Who receives the postbacks."
     )
-    triggers = serializers.ListField(
+    triggers = BoundedListField(
         child=serializers.CharField(max_length=64),
         required=False,
         allow_empty=False,
+        most=MOST_TRIGGERS,
         help_text="Event names, or * for any event.",
     )
     conditions = ConditionsSerializer(required=False)
-    event_map = serializers.DictField(
+    event_map = BoundedDictField(
         child=serializers.CharField(max_length=255),
         required=False,
+        most=MOST_MAPPED,
         help_text="Our event names and the partner's, sent as {{partner_event_name}}.",
     )
-    headers = serializers.DictField(
+    headers = BoundedDictField(
         child=serializers.CharField(max_length=8192, allow_blank=True),
         required=False,
+        most=MOST_HEADERS,
         help_text="Header templates by name.",
     )
     body = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)

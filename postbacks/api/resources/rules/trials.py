@@ -5,25 +5,35 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import MillisecondDateTimeField
-from postbacks.api.problems import Conflict
+from postbacks.api.problems import Conflict, NoWorker
+from postbacks.api.query import Query
 from postbacks.api.resources.postbacks import AttemptSerializer
 from postbacks.api.resources.rules.previews import answer_event_errors, find_app, find_event
 from postbacks.api.strict import StrictSerializer
 from postbacks.api.throttling import TooFast
 from postbacks.callbacks.rules import versions
-from postbacks.models import AttemptKind, CallbackRule, DeliveryAttempt
+from postbacks.models import (
+    AttemptKind,
+    CallbackRule,
+    DeliveryAttempt,
+    DryRunJob,
+    DryRunStatus,
+    PostbackStatus,
+)
+from postbacks.rulebook import dry_run as past
 from postbacks.rulebook import test_send as sending
-from postbacks.rulebook.dry_run import dry_run
 from postbacks.rulebook.test_send import (
     NotTestableError,
+    NoWorkerError,
     PreparedTest,
     TooManyTestsError,
     WouldBeSkippedError,
@@ -81,6 +91,13 @@ class TestSendAnswerSerializer(AttemptSerializer):
         fields = ("postback", *AttemptSerializer.Meta.fields, "success", "would_be_skipped")
 
 
+class TestWaitsSerializer(serializers.Serializer):
+    """A test that the worker has not ended yet; `postback` will show its attempt."""
+
+    postback = serializers.UUIDField()
+    status = serializers.CharField()
+
+
 class DryRunSerializer(StrictSerializer):
     """The time from which events are tried; by default the last 24 hours."""
 
@@ -100,6 +117,12 @@ class DryRunSerializer(StrictSerializer):
         if not now - timedelta(hours=_LONGEST_HOURS) <= since <= now:
             raise serializers.ValidationError({"since": ["Send a time of the last 90 days."]})
         return {"since": since}
+
+
+class DryRunQuery(Query):
+    """The run to follow or to cancel."""
+
+    id = serializers.UUIDField(required=False, help_text="By default the rule's newest run.")
 
 
 class ExampleSerializer(serializers.Serializer):
@@ -131,42 +154,112 @@ class DryRunAnswerSerializer(serializers.Serializer):
     examples = ExampleSerializer(many=True)
 
 
+class DryRunJobSerializer(DryRunAnswerSerializer):
+    """A dry run in the background: how far it is, and what it has found so far."""
+
+    id = serializers.UUIDField(allow_null=True, help_text="Null, with the status, without any.")
+    status = serializers.ChoiceField(DryRunStatus.choices, allow_null=True)
+    done = serializers.IntegerField(help_text="How many events were tried so far.")
+    total = serializers.IntegerField(help_text="How many are to be tried; 0: not begun.")
+    percent = serializers.IntegerField()
+
+
 class RuleTrialsViewSet(RegistryViewSet):
     """Test sends and dry runs of a rule."""
 
-    @extend_schema(request=TestSendSerializer, responses={200: TestSendAnswerSerializer})
+    @extend_schema(
+        request=TestSendSerializer,
+        responses={200: TestSendAnswerSerializer, 202: TestWaitsSerializer},
+    )
     @action(detail=True, methods=["post"], url_path="test-send")
     def test_send(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Make one real request and answer with what came back; it counts nowhere.
 
-        An event that the rule would skip is answered 409, unless `even_if_skipped` is true.
+        A worker sends it. Without an answer within 20 seconds this is answered 202 with the id
+        of the postback, and 503 if no worker lives. At most 3 tests of an organization wait at
+        once. An event that the rule would skip is answered 409, unless `even_if_skipped` is true.
         """
         rule = self.get_object_in_use()
         serializer = TestSendSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         with _answer_refusals(), answer_event_errors():
             prepared = _prepared_test(rule, **serializer.validated_data)
+            test = sending.start(prepared, rule)
         with self.outside_transaction(request):
-            result = sending.send(prepared)
-        postback = sending.log_test(prepared, result, rule)
+            result = sending.wait_for(test)
+        if result is None:
+            waiting = {"postback": test.public_id, "status": PostbackStatus.PENDING}
+            return Response(TestWaitsSerializer(waiting).data, status=status.HTTP_202_ACCEPTED)
         attempt = DeliveryAttempt.objects.select_related("postback").get(
-            postback=postback, event_received_at=prepared.made_at, kind=AttemptKind.TEST
+            postback__public_id=test.public_id,
+            event_received_at=test.made_at,
+            kind=AttemptKind.TEST,
         )
-        attempt.success = sending.judge_test(prepared, result)  # type: ignore[attr-defined]  # serialized
+        attempt.success = sending.judge_test(test, result)  # type: ignore[attr-defined]  # serialized
         attempt.would_be_skipped = prepared.skips  # type: ignore[attr-defined]  # serialized
         return Response(TestSendAnswerSerializer(attempt).data)
 
-    @extend_schema(request=DryRunSerializer, responses={200: DryRunAnswerSerializer})
+    @extend_schema(
+        request=DryRunSerializer,
+        responses={200: DryRunAnswerSerializer, 202: DryRunJobSerializer},
+    )
     @action(detail=True, methods=["post"], url_path="dry-run")
     def dry_run(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer what the rule would have sent since a time; sends and saves nothing."""
+        """Answer what the rule would have sent since a time; sends nothing.
+
+        More than 100 events, or what takes more than a second, are tried in the background: this
+        is answered 202, GET says how far such a run is, DELETE cancels it. It has 45 seconds, and
+        an organization two runs at once. What it found is kept for an hour.
+        """
         rule = self.get_object_in_use()
         serializer = DryRunSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        run = dry_run(
-            versions.definition_from(rule), serializer.validated_data["since"], rule_id=rule.pk
-        )
+        definition = versions.definition_from(rule)
+        since = serializer.validated_data["since"]
+        try:
+            run = past.try_or_start(definition, since, rule_id=rule.pk)
+        except past.TooManyDryRunsError as refusal:
+            raise TooFast(refusal.what, refusal.wait) from None
+        if isinstance(run, DryRunJob):
+            return _job_answer(run, status.HTTP_202_ACCEPTED)
         return Response(DryRunAnswerSerializer(run).data)
+
+    @extend_schema(responses={200: DryRunJobSerializer})
+    @dry_run.mapping.get
+    def dry_run_state(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer how far a dry run in the background is, and what it found; by default the newest.
+
+        A rule that had none within the last hour is answered with an `id` of null.
+        """
+        return _job_answer(self._dry_run(), status.HTTP_200_OK)
+
+    @extend_schema(responses={200: DryRunJobSerializer})
+    @dry_run.mapping.delete
+    def cancel_dry_run(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Cancel a dry run in the background, by default the newest; one that ended stays."""
+        job = self._dry_run()
+        if job is not None and past.cancel(job):
+            job.refresh_from_db()
+        return _job_answer(job, status.HTTP_200_OK)
+
+    def _dry_run(self) -> DryRunJob | None:
+        jobs = DryRunJob.objects.filter(rule_id=self.get_object().pk).order_by("-id")
+        public_id = self.query.validated_data.get("id")
+        return jobs.first() if public_id is None else get_object_or_404(jobs, public_id=public_id)
+
+
+def _job_answer(job: DryRunJob | None, code: int) -> Response:
+    if job is None:
+        return Response({"id": None, "status": None})
+    outcome = DryRunAnswerSerializer(past.outcome_of(job)).data
+    state = {
+        "id": job.public_id,
+        "status": job.status,
+        "done": job.done,
+        "total": job.total,
+        "percent": job.percent,
+    }
+    return Response({**state, **outcome}, status=code)
 
 
 def _prepared_test(
@@ -190,4 +283,6 @@ def _answer_refusals() -> Iterator[None]:
     except WouldBeSkippedError as refusal:
         raise Conflict(f"{refusal} {_INSIST}") from None
     except TooManyTestsError as refusal:
-        raise TooFast("Too many tests in a short time", refusal.wait) from None
+        raise TooFast(refusal.what, refusal.wait) from None
+    except NoWorkerError as refusal:
+        raise NoWorker(str(refusal)) from None

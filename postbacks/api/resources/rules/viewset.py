@@ -29,7 +29,7 @@ from postbacks.api.resources.rules.serializers import (
     RuleSerializer,
     answer_rule_errors,
 )
-from postbacks.api.resources.rules.trials import RuleTrialsViewSet
+from postbacks.api.resources.rules.trials import DryRunQuery, RuleTrialsViewSet
 from postbacks.api.strict import StrictSerializer
 from postbacks.models import CallbackRule, CallbackRuleVersion, JobAction, PostbackJob, RuleStatus
 from postbacks.rulebook import held_postbacks
@@ -225,7 +225,13 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
 
     model = CallbackRule
     serializer_class = RuleSerializer
-    queries = {"list": RuleQuery, "versions": PageQuery, "version": VersionQuery}
+    queries = {
+        "list": RuleQuery,
+        "versions": PageQuery,
+        "version": VersionQuery,
+        "dry_run_state": DryRunQuery,
+        "cancel_dry_run": DryRunQuery,
+    }
     rights = {
         **RegistryViewSet.rights,
         "preview": RIGHT_TO["preview"],
@@ -236,6 +242,8 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         "copy": Right.SET_UP,
         "test_send": RIGHT_TO["test_send"],
         "dry_run": RIGHT_TO["dry_run"],
+        "dry_run_state": RIGHT_TO["dry_run"],
+        "cancel_dry_run": RIGHT_TO["dry_run"],
         "held": Right.READ,
         "start_held": RIGHT_TO["start_held"],
     }
