@@ -8,7 +8,8 @@
                             ② intake     intake.claims.apple_ads    queues questions to Apple
                             ④ decide     callbacks.decisions        matches rules to events
                             ⑥ enqueue    delivery.enqueue           enqueues postbacks
-    delivery.pump           ⑦ send       delivery.claiming          claims due postbacks
+                                                                    and claims some for its pump
+    delivery.pump           ⑦ send       delivery.claiming          claims other due postbacks
                             ⑤ render     callbacks.rendering        renders their requests
                             ⑦ send       delivery.attempt           sends many at once
                             ⑧ log        delivery.attempt_log       logs each, ends or retries it
@@ -41,6 +42,7 @@ from postbacks.callbacks.decisions import (
 )
 from postbacks.callbacks.rules.compiled import mark_expensive
 from postbacks.delivery.enqueue import (
+    EarlyClaim,
     NewPostback,
     already_notified,
     enqueue_postbacks,
@@ -69,14 +71,15 @@ _Row = TypeVar("_Row")
 _turns = OrganizationTurns()
 
 
-def work(limit: int = 100) -> int:
+def work(limit: int = 100, *, claim: EarlyClaim | None = None) -> int:
     """Decide events and reattribute installs; return how many were processed."""
-    return decide_events(limit) + reattribute_installs()
+    return decide_events(limit, claim=claim) + reattribute_installs()
 
 
-def decide_events(limit: int = 100) -> int:
+def decide_events(limit: int = 100, *, claim: EarlyClaim | None = None) -> int:
     """Decide the oldest undecided events of each organization; return how many were processed.
 
+    A pump passes its `claim`, to have at once what it decides.
     A batch is decided in one transaction. If its rules take too long, nothing of it is decided,
     and the next batches are shorter for those who took the time. If an event raises, each is
     decided in a transaction of its own, and the failing one is recorded with its error: it never
@@ -88,9 +91,9 @@ def decide_events(limit: int = 100) -> int:
         return 0
     decided = 0
     if shares := _turns.share(waiting, limit):
-        decided = _decide_batch(shares)
+        decided = _decide_batch(shares, claim)
     if shares := _turns.share_of_expensive(waiting):
-        decided += _decide_batch(shares)
+        decided += _decide_batch(shares, claim)
     return decided
 
 
@@ -117,14 +120,14 @@ def reattribute_installs(limit: int = 50) -> int:
     return len(dequeued)
 
 
-def _decide_batch(shares: Mapping[int, int]) -> int:
+def _decide_batch(shares: Mapping[int, int], claim: EarlyClaim | None) -> int:
     """Decide so many events of each organization; return how many were processed."""
     dequeued: list[UndecidedRow] = []
     budget = Budget(BATCH_SECONDS)
     try:
         with transaction.atomic():
             dequeued = dequeue_events(shares)
-            return _decide(dequeued, budget)
+            return _decide(dequeued, budget, claim)
     except OperationalError:
         raise  # the database failed, not an event
     except OverBudgetError:
@@ -132,7 +135,7 @@ def _decide_batch(shares: Mapping[int, int]) -> int:
     except Exception:
         logger.exception("A batch of %d events could not be decided together", len(dequeued))
         for row in _for_a_while(dequeued):
-            _decide_alone(row)
+            _decide_alone(row, claim)
         return len(dequeued)
     finally:
         _note_costs(budget)
@@ -154,11 +157,11 @@ def _note_costs(budget: Budget) -> None:
     mark_expensive(budget.expensive_rules(EXPENSIVE_SECONDS))
 
 
-def _decide_alone(row: UndecidedRow) -> None:
+def _decide_alone(row: UndecidedRow, claim: EarlyClaim | None) -> None:
     try:
         with transaction.atomic():
             if dequeue_event(row):
-                _decide([row], Budget(BATCH_SECONDS))
+                _decide([row], Budget(BATCH_SECONDS), claim)
                 clear_failure(row)
     except OperationalError:
         raise
@@ -169,7 +172,7 @@ def _decide_alone(row: UndecidedRow) -> None:
                 record_failure(row, f"{type(error).__name__}: {error}")
 
 
-def _decide(dequeued: Sequence[UndecidedRow], budget: Budget) -> int:
+def _decide(dequeued: Sequence[UndecidedRow], budget: Budget, claim: EarlyClaim | None) -> int:
     if not dequeued:
         return 0
     now = datetime.now(UTC)
@@ -180,7 +183,8 @@ def _decide(dequeued: Sequence[UndecidedRow], budget: Budget) -> int:
     queue_claims([(event, installs.get(event.id)) for event in events])
     contexts = {event.id: install_context(event, installs.get(event.id)) for event in events}
     decisions = decide_postbacks(events, contexts, now=now, budget=budget)
-    enqueue_postbacks([_new_postback(decision) for decision in decisions])
+    postbacks = [_new_postback(decision) for decision in decisions]
+    enqueue_postbacks(postbacks, claim=claim, events=events)
     return len(events)
 
 

@@ -10,6 +10,7 @@ day as they were known when the postback was decided.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from postbacks.callbacks.credits import CreditVersion, KnownCredit, load_credit_versions
@@ -29,6 +30,7 @@ from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 logger = logging.getLogger(__name__)
 
 _NOT_CREDITED = KnownCredit()
+_NOT_KNOWN: Mapping[int, StoredEvent] = MappingProxyType({})
 
 _NO_SIGNING_SECRET = "The organization has no signing secret that can be read; rotate it."  # noqa: S105  # a sentence
 
@@ -45,14 +47,20 @@ class _Batch:
     signing: Mapping[int, tuple[str, ...]]
 
 
-def render_postbacks(postbacks: Sequence[ClaimedPostback]) -> list[RenderedPostback]:
-    """Render a batch of postbacks, in its order."""
+def render_postbacks(
+    postbacks: Sequence[ClaimedPostback], known_events: Mapping[int, StoredEvent] = _NOT_KNOWN
+) -> list[RenderedPostback]:
+    """Render a batch of postbacks, in its order; events that are not known are loaded."""
     rules = load_rule_versions((postback.rule_id, postback.rule_version) for postback in postbacks)
     current_rules = {
         rule.rule_id: rule for rule in rules.values() if rule.version == rule.current_version
     }
-    keys = {(postback.event_id, postback.event_received_at) for postback in postbacks}
-    events = {event.id: event for event in load_events(keys)}
+    keys = {
+        (postback.event_id, postback.event_received_at)
+        for postback in postbacks
+        if postback.event_id not in known_events
+    }
+    events = {**known_events, **{event.id: event for event in load_events(keys)}}
     batch = _Batch(
         rules=rules,
         current_rules=current_rules,

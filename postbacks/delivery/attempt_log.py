@@ -151,3 +151,12 @@ def return_claims(claims: Sequence[Lease], *, seconds: float) -> None:
                 "claims": [claim.claim_id for claim in claims],
             },
         )
+
+
+def return_all_of_claims(claim_ids: list[UUID]) -> None:
+    """Return whatever is claimed under these ids to the queue untried, due now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE due_postback SET due_at = now(), claim_id = NULL WHERE claim_id = ANY(%s)",
+            [claim_ids],
+        )

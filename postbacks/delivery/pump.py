@@ -10,14 +10,15 @@ import os
 import select
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Self
+from typing import Protocol, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -28,6 +29,7 @@ from postbacks.delivery.attempt_log import (
     Move,
     log_attempts,
     move_claims,
+    return_all_of_claims,
     return_claims,
 )
 from postbacks.delivery.attempt_reports import report_attempts
@@ -48,6 +50,7 @@ from postbacks.delivery.claiming import (
     next_due,
 )
 from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds
+from postbacks.delivery.enqueue import EarlyClaim
 from postbacks.delivery.holding import hold_claims, hold_queued
 from postbacks.delivery.http.response import Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
@@ -56,6 +59,7 @@ from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.outages import is_conflict, is_outage
+from postbacks.values.events import StoredEvent
 from postbacks.values.outgoing_request import ClaimedPostback, Lease, RenderedPostback
 
 logger = logging.getLogger(__name__)
@@ -69,7 +73,13 @@ BEAT_SECONDS = 1.0
 _CONTENDED_SECONDS = 0.05  # until the next claim while another pump holds the rows that are due
 _BROKEN = "The attempt of postback %s broke"
 
-Prepare = Callable[[Sequence[ClaimedPostback]], list[RenderedPostback]]
+Prepare = Callable[[Sequence[ClaimedPostback], Mapping[int, StoredEvent]], list[RenderedPostback]]
+
+
+class Decide(Protocol):
+    """Decides waiting events, has some of their postbacks claimed, and says how many there were."""
+
+    def __call__(self, *, claim: EarlyClaim) -> int: ...
 
 
 class Untried(Enum):
@@ -154,7 +164,7 @@ class Pump:
     """
 
     transport: Transport
-    decide: Callable[[], int]
+    decide: Decide
     prepare: Prepare
     beat: Callable[[], bool]
     beat_seconds: float = BEAT_SECONDS
@@ -169,6 +179,7 @@ class Pump:
     _in_flight: Counter[Lane] = field(default_factory=Counter)
     _turns: Turns = field(default_factory=Turns)
     _failing: set[Lane] = field(default_factory=set)  # lanes that have a circuit breaker's row
+    _unsure_claims: list[UUID] = field(default_factory=list)  # of events whose decision failed
     _look_after: QueuePlace = FIRST_PLACE
     _wakeup: Wakeup = field(default_factory=Wakeup)
     # When an answer last suspended a version of a rule: what was claimed before is not sent to it.
@@ -245,9 +256,12 @@ class Pump:
         """Log, decide and claim once; tell whether there may be more to do."""
         self._listen()
         self._is_notified = False
+        if self._unsure_claims:
+            return_all_of_claims(self._unsure_claims)
+            self._unsure_claims.clear()
         if self._is_time_to_log():
             self.log_finished()
-        decided = self.decide()
+        decided = self._decide()
         # Most cycles find nothing: this query takes far less than to begin a claim.
         due = next_due(self._look_after)
         self._look_after = due.resume_after
@@ -268,8 +282,29 @@ class Pump:
         # Called while any statement runs: a notification from then no longer shows on the socket.
         self._is_notified = True
 
+    @property
+    def _room(self) -> int:
+        return self.transport.capacity + _IN_HAND - self._in_flight.total()
+
+    def _decide(self) -> int:
+        """Decide waiting events, and begin at once what is claimed of their postbacks.
+
+        That is at most half of what this pump may still have: the rest is for those that wait.
+        """
+        claimed_at = self.clock()
+        most = min(self._room // 2, claimed_together(self.transport.capacity))
+        claim = EarlyClaim(self.claim_ids.next(), most, self._lanes.room_of)
+        try:
+            decided = self.decide(claim=claim)
+        except Exception:  # only the database knows what was committed before
+            if claim.is_used:
+                self._unsure_claims.append(claim.claim_id)
+            raise
+        self._begin_claimed(claim.leases, claimed_at, claim.events)
+        return decided
+
     def _claim(self, due: Due) -> int:
-        room = self.transport.capacity + _IN_HAND - self._in_flight.total()
+        room = self._room
         if room <= 0:
             return 0
         most = min(room, claimed_together(self.transport.capacity))
@@ -283,7 +318,21 @@ class Pump:
                 leases += claim_paced(
                     most, busy=self._lanes.full_lanes(), claim_id=self.claim_ids.next()
                 )
-            rendered = self.prepare([lease.postback for lease in leases]) if leases else []
+        except Exception as error:
+            if is_outage(error):
+                self._return_untried(leases)
+            raise
+        self._begin_claimed(leases, claimed_at, {})
+        return len(leases)
+
+    def _begin_claimed(
+        self, leases: Sequence[Lease], claimed_at: float, events: Mapping[int, StoredEvent]
+    ) -> None:
+        """Render claimed postbacks and begin their attempts, as their lanes have room."""
+        if not leases:
+            return
+        try:
+            rendered = self.prepare([lease.postback for lease in leases], events)
         except Exception as error:
             if is_outage(error):  # what else breaks may break again at once: it waits out its lease
                 self._return_untried(leases)
@@ -295,7 +344,6 @@ class Pump:
                 self._finished.put((lease, result))
             else:
                 self._lanes.add(Job(lease, postback, claimed_at))
-        return len(leases)
 
     def _return_untried(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
