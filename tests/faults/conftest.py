@@ -1,9 +1,7 @@
 """Folders and processes for tests that kill."""
 
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from postbacks.infrastructure.database.embedded import EmbeddedServer
-from tests.faults.demo_process import ROOT, DemoRuns
+from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
+from tests import database
+from tests.faults.demo_process import DemoRuns
 
 
 @pytest.fixture
@@ -32,19 +31,25 @@ def demos(migrated_folder: Path) -> Iterator[DemoRuns]:
 
 
 @pytest.fixture(scope="session")
-def migrated_folder() -> Iterator[Path]:
-    """Make a data folder with an empty, migrated database, which is copied many times sooner."""
+def migrated_folder(django_db_setup: None) -> Iterator[Path]:
+    """Make a data folder with an empty, migrated database, which is copied many times sooner.
+
+    The database is the tests' own, dumped and restored: to migrate another takes far longer.
+    """
     with _data_folder() as folder:
         server = EmbeddedServer(folder)
         server.start()
-        environment = {n: v for n, v in os.environ.items() if n != "DATABASE_URL"}
         try:
-            subprocess.run(
-                [sys.executable, "manage.py", "migrate", "--verbosity=0"],
-                cwd=ROOT,
-                env={**environment, "DATA_DIR": str(folder)},
-                check=True,
+            dumped = server._execute("pg_dump", f"--dbname={database.superuser_conninfo()}")
+            assert dumped.returncode == 0, dumped.stderr
+            statements = folder / "migrated.sql"
+            statements.write_text(dumped.stdout)
+            conninfo = server.admin_conninfo(DATABASE)
+            restored = server._execute(
+                *("psql", f"--dbname={conninfo}", f"--file={statements}"),
+                *("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"),
             )
+            assert restored.returncode == 0, restored.stderr
         finally:
             server.stop()
         yield folder
