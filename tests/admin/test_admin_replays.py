@@ -81,6 +81,7 @@ def test_from_the_log_to_a_replay_that_is_followed_and_cancelled(
     work_on_replays()
     progress = text_of(browser, f"{LIST}{replay.pk}/progress/")
     assert "Waiting for their turn" in progress
+    assert "data-moving" in progress  # asked for again and again, until a part lacks it
     assert "Postbacks wait" not in progress
     (host,) = {due.host for due in queue_of(made)}
     make_breaker(made, host)
@@ -93,6 +94,7 @@ def test_from_the_log_to_a_replay_that_is_followed_and_cancelled(
     page = text_of(browser, f"{LIST}{replay.pk}/change/")
     assert "Taken back from the queue" in page
     assert "data-progress" not in page
+    assert "data-moving" not in text_of(browser, f"{LIST}{replay.pk}/progress/")
     assert {postback.status for postback in postbacks_of(made)} == {"failed", "delivered"}
     assert re.search(
         r"Status: Failed, Rule: Purchases, From: [A-Z][a-z]+ \d+, \d{4}, \d\d:\d\d:\d\d UTC",
