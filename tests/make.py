@@ -18,6 +18,7 @@ from apps_registry.models import (
     AuditEntry,
     BundleId,
     Campaign,
+    ClaimState,
     ClickSigningKey,
     Invitation,
     Membership,
@@ -160,6 +161,16 @@ def _copy_of_tenant(template: RowTemplate, name: str) -> Tenant:
     )
     bundle_id.app = app
     return Tenant(organization, owner, app, bundle_id, sdk_key.secret, api_token.secret)
+
+
+def own_store_id(app: App, number: str) -> None:
+    """Give an app a number of Apple's store, proven to be its own as by an event of it."""
+    with tenant(app.organization_id):
+        app.store_id = number
+        app.save()
+        StoreClaim.objects.filter(app=app, state=ClaimState.ACCEPTED).update(
+            proven_at=datetime.now(UTC)
+        )
 
 
 def make_sdk_key(app: App, *, kind: str = SdkKey.Kind.SERVER) -> str:

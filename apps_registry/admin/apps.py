@@ -198,6 +198,10 @@ _COPIES_BY_CLAIM = {
     ),
     ClaimState.REFUSED: "The operator has decided that this store ID is another organization's.",
 }
+_COPIES_WAIT = (
+    "Copies of Apple's postbacks with this store ID wait until an event of this app has arrived, "
+    "which proves that it is yours, or the operator agrees. They are kept for 30 days."
+)
 
 
 _INLINES_BY_PLATFORM: Mapping[str, Sequence[Any]] = {
@@ -245,6 +249,8 @@ class AppAdmin(LifecycleColumns, TimeZoneAdmin, ArchivingAdmin):
     @admin.display(description="Apple's copies")
     def apples_copies(self, app: App) -> str:
         claim = app.store_claims.first()
+        if claim is not None and claim.state == ClaimState.ACCEPTED and not claim.is_proven:
+            return _COPIES_WAIT
         if claim is not None:
             return _COPIES_BY_CLAIM[ClaimState(claim.state)]
         if store_number(app):

@@ -2,6 +2,9 @@
 
 The first organization with an iOS app of that number owns it. A second one waits until an operator
 decides whose app it is. A refusal stands until an operator decides otherwise.
+
+Anybody can be the first to write a number down. Until an event of the app has arrived, or an
+operator agrees, nothing proves that it is theirs, and the app's copies wait.
 """
 
 from django.db import connection, models
@@ -29,6 +32,7 @@ class StoreClaim(TenantModel):
     state = models.CharField(max_length=16, choices=ClaimState.choices, default=ClaimState.ACCEPTED)
     claimed_at = models.DateTimeField("claimed", auto_now_add=True)
     decided_at = models.DateTimeField("decided", null=True)
+    proven_at = models.DateTimeField("proven", null=True)
     decided_by = models.CharField(max_length=255, blank=True)
 
     audited = ("app", "store_id", "state", "decided_by")
@@ -51,8 +55,13 @@ class StoreClaim(TenantModel):
     def __str__(self) -> str:
         return self.store_id
 
+    @property
+    def is_proven(self) -> bool:
+        return self.proven_at is not None
+
     def decide(self, state: "ClaimState", *, by: str) -> None:
         self.state, self.decided_by, self.decided_at = state, by, timezone.now()
+        self.proven_at = self.decided_at if state == ClaimState.ACCEPTED else None
         self.save()
 
 

@@ -230,7 +230,7 @@ class NothingToDecideError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A claim that waits or was refused, and the organization that has the app now."""
+    """A claim that waits, was refused or is unproven, and the organization that has the app now."""
 
     organization: Organization
     claim: StoreClaim
@@ -239,6 +239,10 @@ class Dispute:
     @property
     def is_waiting(self) -> bool:
         return self.claim.state == ClaimState.WAITING
+
+    @property
+    def is_unproven(self) -> bool:
+        return self.claim.state == ClaimState.ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +256,15 @@ class UnknownApp:
 
 
 def disputes() -> list[Dispute]:
-    """Return claims that wait, then refused ones, each read inside its own organization."""
+    """Return claims that wait, refused ones, and unproven ones for whose app copies wait.
+
+    Each is read inside its own organization.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT organization_id, id FROM find_disputed_claims()")
+        cursor.execute(
+            "SELECT organization_id, id FROM find_disputed_claims() "
+            "UNION ALL SELECT organization_id, id FROM find_unproven_claims()"
+        )
         claims = cursor.fetchall()
     return [_dispute(organization_id, claim_id) for organization_id, claim_id in claims]
 
@@ -276,11 +286,12 @@ def decide_claim(organization: Organization, store_id: str, *, approve: bool, by
     """
     lock_number(store_id)
     with tenant(organization.pk):
-        open_claims = StoreClaim.objects.exclude(state=ClaimState.ACCEPTED)
+        open_claims = StoreClaim.objects.exclude(state=ClaimState.ACCEPTED, proven_at__isnull=False)
         claim = open_claims.filter(store_id=store_id).first()
     if claim is None:
         raise NothingToDecideError(store_id)
-    if approve and (holder := find_store_owner(store_id)):
+    holder = find_store_owner(store_id)
+    if approve and holder and holder[0] != organization.pk:
         with tenant(holder[0]):
             current_claim = StoreClaim.objects.get(store_id=store_id)
             current_claim.decide(ClaimState.REFUSED, by=by)

@@ -94,9 +94,7 @@ def test_a_copy_is_found_by_its_id_and_by_apples(made: make.Tenant) -> None:
 
 
 def test_a_copy_s_page_shows_all_it_says_and_leads_to_its_event(made: make.Tenant) -> None:
-    with tenant(made.organization.pk):
-        made.app.store_id = STORE_ID
-        made.app.save()
+    make.own_store_id(made.app, STORE_ID)
     send(GENUINE)
     send(GENUINE)
     with tenant(made.organization.pk):

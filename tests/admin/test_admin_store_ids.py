@@ -29,9 +29,7 @@ def operator() -> Client:
 
 
 def claim(made: make.Tenant) -> make.Tenant:
-    with tenant(made.organization.pk):
-        made.app.store_id = STORE_ID
-        made.app.save()
+    make.own_store_id(made.app, STORE_ID)
     return made
 
 

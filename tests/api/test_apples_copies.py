@@ -10,12 +10,16 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client, override_settings
 
-from apps_registry.models import ConversionMeaning
+from apps_registry.models import ConversionMeaning, User
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.rate_limits.counting import RateLimit
+from postbacks.intake.skadnetwork.recording import hand_over_copies
 from postbacks.models import Event, SkanPostback, UnclaimedCopy
 from tests import make
-from tests.api.calling import PROBLEM
+from tests.admin.pages import sign_in
+from tests.api.calling import PROBLEM, owner_of, report
+from tests.database import as_role
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,9 +36,7 @@ STORE_ID = str(GENUINE["app-id"])
 def owner() -> make.Tenant:
     """An organization with the app of the published postbacks."""
     made = make.make_tenant()
-    with tenant(made.organization.pk):
-        made.app.store_id = STORE_ID
-        made.app.save()
+    make.own_store_id(made.app, STORE_ID)
     return made
 
 
@@ -241,3 +243,112 @@ def test_other_methods_are_refused() -> None:
     answer = Client().get(SKADNETWORK)
 
     assert answer.status_code == 405
+
+
+def claimed(name: str = "First", number: str = STORE_ID) -> make.Tenant:
+    """An organization that has written the number down, and proven nothing."""
+    made = make.make_tenant(name)
+    with tenant(made.organization.pk):
+        made.app.store_id = number
+        made.app.save()
+    return made
+
+
+def hand_over() -> None:
+    with as_role(roles.WORKER):
+        hand_over_copies()
+
+
+def claim_in_api(made: make.Tenant) -> str | None:
+    return owner_of(made).get(f"apps/{made.app.public_id}").data.get("store_id_claim")
+
+
+def report_another_apps_event(made: make.Tenant) -> None:
+    with tenant(made.organization.pk):
+        other = make.App.objects.create(name="Other", platform="ios", store_id="99")
+        make.BundleId.objects.create(app=other, identifier="com.example.other")
+        key = make.make_sdk_key(other)
+    report(key, event_name="open")
+
+
+def lose_the_bundle_id(made: make.Tenant) -> None:
+    report(made.sdk_key, event_name="open")
+    with tenant(made.organization.pk):
+        made.bundle_id.delete()
+
+
+def send_a_refused_event(made: make.Tenant) -> None:
+    body = {"event_name": "open", "bundle_id": "com.example.of.somebody.else"}
+    answer = Client().post(
+        "/api/v1/events",
+        json.dumps(body),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {made.sdk_key}"},
+    )
+    assert answer.status_code == 422
+
+
+NO_PROOFS = {
+    "nothing": lambda made: None,
+    "an event of another app": report_another_apps_event,
+    "an event that was refused": send_a_refused_event,
+    "an app without a bundle ID": lose_the_bundle_id,
+    "another copy": lambda made: send(VECTORS[0]["body"]),
+}
+
+
+@pytest.mark.parametrize("claimant_does", NO_PROOFS.values(), ids=NO_PROOFS)
+def test_copies_wait_while_nothing_proves_whose_app_it_is(claimant_does) -> None:
+    made = claimed()
+    claimant_does(made)
+
+    send(GENUINE)
+    hand_over()
+
+    assert copies_of(made) == []
+    assert UnclaimedCopy.objects.filter(store_id=STORE_ID).exists()
+    assert claim_in_api(made) == "unproven"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_event_of_the_app_brings_the_copies_that_waited(is_first: bool) -> None:
+    made = claimed()
+    if is_first:
+        report(made.sdk_key, event_name="open")
+    send(GENUINE)
+    waited = len(copies_of(made))
+    if not is_first:
+        report(made.sdk_key, event_name="open")
+        hand_over()
+
+    assert (waited, len(copies_of(made))) == (int(is_first), 1)
+    assert claim_in_api(made) is None
+    assert not UnclaimedCopy.objects.exists()
+
+
+def test_the_operator_may_agree_or_give_a_strangers_claim_to_the_owner() -> None:
+    operator = sign_in(User.objects.create_superuser("operator@example.com", "correct horse"))
+    stranger, true_owner = claimed("Stranger"), claimed("Owner")
+    send(GENUINE)
+    page = operator.get("/admin/store-ids/").content.decode()
+    pages_app = sign_in(stranger.owner).get(f"/admin/apps_registry/app/{stranger.app.pk}/change/")
+
+    def decide(made: make.Tenant, decision: str) -> None:
+        said = {"organization": made.organization.public_id, "store_id": STORE_ID}
+        operator.post("/admin/store-ids/decide/", {**said, "decision": decision})
+
+    decide(true_owner, "approve")
+    hand_over()
+
+    assert "Not proven: copies wait" in page
+    assert "wait until an event of this app has arrived" in pages_app.content.decode()
+    assert (len(copies_of(stranger)), len(copies_of(true_owner))) == (0, 1)
+    assert (claim_in_api(stranger), claim_in_api(true_owner)) == ("refused", None)
+
+    alone = claimed("Alone", "525463028")
+    send({**GENUINE, "app-id": 525463028, "transaction-id": "another"})
+    decide_alone = {"organization": alone.organization.public_id, "store_id": "525463028"}
+    operator.post("/admin/store-ids/decide/", {**decide_alone, "decision": "approve"})
+    hand_over()
+
+    assert (claim_in_api(alone), len(copies_of(alone))) == (None, 1)

@@ -110,9 +110,11 @@ def test_only_keys_can_be_looked_up_before_their_tenant_is_known() -> None:
         ("ensure_partitions",),
         ("find_api_token",),
         ("find_disputed_claims",),
+        ("find_proven_owner",),
         ("find_sdk_key",),
         ("find_store_owner",),
         ("find_tracking_link",),
+        ("find_unproven_claims",),
         ("is_store_id_claimed",),
         ("note_configuration",),  # a trigger: it tells that something changed, not what
     ]

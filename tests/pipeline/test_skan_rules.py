@@ -25,9 +25,8 @@ QUERY = (
 @pytest.fixture
 def owner() -> make.Tenant:
     made = make.make_tenant()
+    make.own_store_id(made.app, STORE_ID)
     with tenant(made.organization.pk):
-        made.app.store_id = STORE_ID
-        made.app.save()
         ConversionMeaning.objects.create(
             app=made.app,
             first_value=60,

@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import mixins, serializers, status
 from rest_framework.fields import SkipField, empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps_registry.models import App, BundleId, ConversionMeaning
+from apps_registry.models import App, BundleId, ClaimState, ConversionMeaning, StoreClaim
 from apps_registry.models.apps import BUNDLE_ID
 from apps_registry.models.conversions import replace_meanings
 from apps_registry.models.referrer_keys import REFERRER_KEY, set_referrer_key
@@ -20,7 +23,10 @@ from postbacks.api.base import OrganizationViewSet, RegistryViewSet
 from postbacks.api.fields import IdFilter, PublicIdField
 from postbacks.api.query import ArchivableQuery, PageQuery
 from postbacks.api.strict import RowSerializer, StrictSerializer
+from postbacks.models import UnclaimedCopy
 
+_UNPROVEN = "unproven"
+CLAIM_STATES = (_UNPROVEN, ClaimState.WAITING.value, ClaimState.REFUSED.value)
 _CLAIMED = "This bundle ID already belongs to one of your apps."
 
 
@@ -102,13 +108,38 @@ class AppSerializer(RowSerializer):
         help_text="Meta's install referrer key: 64 characters, shown masked; null removes it.",
     )
 
+    store_id_claim = serializers.SerializerMethodField(
+        help_text="Where copies of Apple's postbacks with the `store_id` do not come to the app: "
+        "`unproven`, they wait until an event of the app has arrived, or the operator agrees; "
+        "`waiting`, another organization has it; `refused` by the operator."
+    )
+
     class Meta:
         model = App
         fields = (
             *("id", "name", "platform", "store_id", "bundle_ids", "conversion_values"),
             *("meta_decryption_key", "time_zone", "store_share", "status", "created_at"),
+            "store_id_claim",
         )
         read_only_fields = ("status",)
+
+    @extend_schema_field({"type": "string", "enum": list(CLAIM_STATES)})
+    def get_store_id_claim(self, app: App) -> str | None:
+        if getattr(app, "has_waiting_copies", False):
+            return _UNPROVEN
+        claim = next(iter(app.store_claims.all()), None)
+        return claim.state if claim and claim.state in CLAIM_STATES else None
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Leave the claim out where copies come to the app, or would."""
+        content = super().to_representation(instance)
+        if content["store_id_claim"] is None:
+            del content["store_id_claim"]
+        return content
+
+    def _repeats(self, name: str, value: object) -> bool:
+        # An event that arrives may change it: a row that was just read can be written back.
+        return name == "store_id_claim" or super()._repeats(name, value)
 
     def save(self, **kwargs: object) -> Any:
         """Write the app and, where they were sent, its bundle IDs and conversion values."""
@@ -127,6 +158,21 @@ class AppSerializer(RowSerializer):
                 if not app.claim(identifier):
                     raise serializers.ValidationError({"bundle_ids": {str(index): [_CLAIMED]}})
         return app
+
+
+class AppExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # untyped there
+    """Describes that only some answers have the state of the claim to a store id."""
+
+    target_class = AppSerializer
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        """Return the schema; read-only fields are otherwise required in answers."""
+        schema: dict[str, Any] = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
+            self.target, direction, bypass_extensions=True
+        )
+        if "required" in schema:  # not in a PATCH's body
+            schema["required"] = [name for name in schema["required"] if name != "store_id_claim"]
+        return schema
 
 
 def _replace_meanings(app: App, conversions: Sequence[Mapping[str, Any]]) -> None:
@@ -152,11 +198,21 @@ class AppViewSet(RegistryViewSet):
     queries = {"list": AppQuery}
 
     def get_queryset(self) -> Any:
+        unproven = StoreClaim.objects.filter(
+            app=OuterRef("pk"),
+            state=ClaimState.ACCEPTED,
+            proven_at=None,
+            store_id__in=UnclaimedCopy.objects.values("store_id"),
+        )
         return (
             super()
             .get_queryset()
-            .prefetch_related("bundle_ids", "conversion_meanings", "referrer_keys")
+            .annotate(has_waiting_copies=Exists(unproven))
+            .prefetch_related("bundle_ids", "conversion_meanings", "referrer_keys", "store_claims")
         )
+
+    def csv_columns(self) -> Sequence[str]:
+        return [name for name in super().csv_columns() if name != "store_id_claim"]
 
 
 class BundleIdSerializer(RowSerializer):

@@ -1,7 +1,7 @@
 """② Records Apple's copies for the app that owns their store id, each transaction counted once.
 
-Nothing is answered before the commit. A copy whose app nobody has claimed is kept for at most 30
-days; workers hand it over once somebody has.
+Nothing is answered before the commit. A copy whose app nobody has claimed, or whose claim nothing
+proves yet, is kept for at most 30 days; workers hand it over once somebody has proven a claim.
 """
 
 import hashlib
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 MAX_BYTES = 16 * 1024  # a real copy has less than 2 KB
 _OWNER = "SELECT organization_id, app_id FROM find_store_owner(%(number)s)"
+_PROVEN_OWNER = "SELECT organization_id, app_id FROM find_proven_owner(%(number)s)"
 _ENDINGS = (".skadnetwork", ".adattributionkit")
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -53,7 +54,7 @@ def record_copy(body: bytes, *, before_keeping: Callable[[], None] = lambda: Non
     """
     copy = read_copy(read_body(body))
     now = datetime.now(UTC)
-    owner = find_store_owner(copy.store_id)
+    owner = _find_proven_owner(copy.store_id)
     if owner is None:
         before_keeping()
         unclaimed.keep_copy(copy.store_id, body=body.decode(), received_at=now)
@@ -68,6 +69,7 @@ def hand_over_copies(limit: int = 200) -> int:
 
     Each is a transaction of its own.
     """
+    unclaimed.prove_claims()
     return sum(_hand_over(copy_id) for copy_id in unclaimed.find_claimed(limit))
 
 
@@ -75,6 +77,18 @@ def find_store_owner(store_id: str) -> tuple[int, int] | None:
     """Return organization and app of a number in Apple's store; None if nobody has claimed it."""
     rows = prepared.run(_OWNER, {"number": store_id}) if store_id else []
     return rows[0] if rows else None
+
+
+def _find_proven_owner(store_id: str) -> tuple[int, int] | None:
+    """Return what `find_store_owner` does, once something proves the claim."""
+    rows = prepared.run(_PROVEN_OWNER, {"number": store_id}) if store_id else []
+    if rows:
+        return rows[0]
+    owner = find_store_owner(store_id)
+    if owner is None:
+        return None
+    with tenant(owner[0]):
+        return owner if unclaimed.prove_claims(store_id) else None
 
 
 def read_body(body: bytes) -> Mapping[str, object]:
@@ -126,7 +140,7 @@ def _take_and_store(copy_id: int) -> bool:
         return False
     received_at, body = content
     copy = read_copy(read_body(body.encode()))
-    owner = find_store_owner(copy.store_id)
+    owner = _find_proven_owner(copy.store_id)
     if owner is None:  # the claim ended at this very moment
         unclaimed.keep_copy(copy.store_id, body=body, received_at=received_at)
         return False
