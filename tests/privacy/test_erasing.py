@@ -1,20 +1,29 @@
 """A forgotten device is found nowhere any more; everybody else's rows stay byte by byte."""
 
 import hashlib
+import importlib
+import json
+import logging
+import re
 import subprocess
 import sys
 import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import BoundedSemaphore
 from uuid import UUID, uuid4
 
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.test import Client
 from psycopg.sql import SQL, Identifier
 
+from apps_registry.audit.actions import Action
+from apps_registry.audit.audited_model import _FILTERS_ABOUT_NOBODY, log_action
+from apps_registry.models import AuditEntry, TrackingLink
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
@@ -41,7 +50,8 @@ from postbacks.privacy import emptying
 from postbacks.privacy.erasure import work
 from postbacks.privacy.requests import DeviceToErase, preview_counts, request_erasure
 from postbacks.rulebook import test_send, test_sender
-from tests import make
+from postbacks.web.log_filter import json_formatter
+from tests import make, workers
 from tests.admin.pages import sign_in
 from tests.api.calling import owner_of
 from tests.database import as_role, superuser, wait_for_a_lock
@@ -489,6 +499,101 @@ def _add_test_send(scene: Scene, url: str, body: str) -> None:
             request={"url": url, "body": body, "headers": {"User-Agent": "ZQXAGENT/1"}},
             response={"body": f"took {body}"},
         )
+
+
+def _files_with(folder: Path, *texts: str) -> set[str]:
+    """Return the files below a folder that hold any of these, in any letter case."""
+    sought = [text.lower().encode() for text in texts]
+    return {
+        str(path)
+        for path in folder.rglob("*")
+        if path.is_file() and any(text in path.read_bytes().lower() for text in sought)
+    }
+
+
+def test_filters_that_the_audit_log_kept_before_are_masked(scene: Scene, gone: Person) -> None:
+    kept = {
+        f"q={gone.gaid}": "q=•••",
+        f"app=3&customer_user_id={gone.customer_user_id}&o=-2": "app=3&customer_user_id=•••&o=-2",
+        f"event_name__exact=open&install_id__in={gone.gaid}%2C1": (
+            "event_name__exact=open&install_id__in=•••"
+        ),
+        "status=failed": "status=failed",
+    }
+    with tenant(scene.organization_id):
+        for filters in kept:
+            log_action(Action.EXPORTED, name="old", changes={"filters": [None, filters]})
+        log_action(Action.EXPORTED, name="old", changes={"name": ["a", "b"]})
+
+    masking = importlib.import_module("apps_registry.migrations.0018_mask_old_filters")
+    with superuser().transaction():
+        superuser().execute("SET LOCAL ROLE postbacks_owner")
+        superuser().execute(masking.MASK)
+
+    with tenant(scene.organization_id):
+        logged = [entry.changes for entry in AuditEntry.objects.filter(object_name="old")]
+    assert {each["filters"][1] for each in logged if "filters" in each} == set(kept.values())
+    assert {"name": ["a", "b"]} in logged
+    assert set(_FILTERS_ABOUT_NOBODY) == set(re.findall(r"'([a-z]\w*)'[,\s]", masking.MASK))
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_neither_logs_nor_files_ever_held_what_names_a_device(
+    scene: Scene,
+    gone: Person,
+    caplog: pytest.LogCaptureFixture,
+    log_format: str,
+    settings,
+    tmp_path,
+) -> None:
+    settings.DATA_DIR = tmp_path
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("django.db.backends").setLevel(logging.INFO)  # statements: no log of ours
+    with tenant(scene.organization_id):
+        link = TrackingLink.objects.first() or make.make_link(
+            make.make_campaign(scene.app, make.make_partner())
+        )
+    client = Client(raise_request_exception=False)
+    of_device = {"gaid": gone.gaid, "customer_user_id": gone.customer_user_id}
+    key = {"Authorization": f"Bearer {scene.made.sdk_key}"}
+    bad_event = {"event_name": "open", "event_time": gone.gaid, **of_device}
+    for body in (
+        {"event_name": "open", **of_device},
+        bad_event,
+        {"events": gone.gaid},
+        [gone.gaid],
+    ):
+        client.post("/api/v1/events", json.dumps(body), "application/json", headers=key)
+    query = f"gaid={gone.gaid}&advertising_id={gone.gaid}&cuid={gone.customer_user_id}"
+    browser, api = sign_in(scene.made.owner), owner_of(scene.made)
+    for address in (
+        *(f"/c/{link.token}?{query}", f"/i/{link.token}?{query}", f"/c/none?{query}"),
+        *(f"/v0/event?event={gone.gaid}&{query}", f"/nowhere?{query}", f"/api/v1/nowhere?{query}"),
+    ):
+        client.get(address, headers={"User-Agent": f"Agent {gone.mark}"})
+    for address in (
+        f"/admin/postbacks/event/?q={gone.gaid}",
+        f"/admin/postbacks/event/export/?q={gone.gaid}",
+        f"/admin/postbacks/event/?nonsense={gone.gaid}",
+    ):
+        browser.get(address)
+    for path in (
+        f"search?q={gone.gaid}",
+        f"devices/explain?id={gone.gaid}",
+        f"events?x={gone.gaid}",
+    ):
+        api.get(path)
+    workers.work()
+    _forget(scene, gaid=gone.gaid)
+
+    formatter = json_formatter() if log_format == "json" else logging.Formatter()
+    lines = "\n".join(formatter.format(record) for record in caplog.records).lower()
+    assert lines
+    for text in (gone.gaid, gone.customer_user_id, gone.mark):
+        assert text.lower() not in lines, [
+            line for line in lines.splitlines() if text.lower() in line
+        ]
+    assert _files_with(tmp_path, gone.gaid, gone.mark) == set()
 
 
 def test_a_search_of_the_whole_database_finds_nothing_of_a_forgotten_device(
