@@ -14,7 +14,7 @@ from postbacks.delivery.http.response import TransportFailure
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.metrics import Counter, Histogram
 from postbacks.models import AttemptKind
-from postbacks.values.outgoing_request import Lease
+from postbacks.values.outgoing_request import MASK, Lease
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +74,15 @@ def _write_lines(made: Sequence[tuple[Lease, AttemptResult]]) -> None:
                 "status_code": result.status_code,
                 "error_code": str(result.error),
                 "duration_ms": result.duration_ms,
-                "host": lease.host,
+                "host": _shown_host(lease, result),
             },
         )
+
+
+def _shown_host(lease: Lease, result: AttemptResult) -> str:
+    """Return the host and port, masked where the redacted request has a mask in their place."""
+    authority = str(result.request.get("url", "")).partition("://")[2].partition("/")[0]
+    return lease.host if authority and MASK not in authority else MASK
 
 
 def report_interrupted(claims: Sequence[tuple[int, str]]) -> None:

@@ -1,7 +1,7 @@
 """Says what waits for a circuit breaker or a rule, for pages and the API."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from apps_registry.models import Partner
@@ -18,20 +18,31 @@ from postbacks.models import (
     RuleStatus,
     SkipReason,
 )
+from postbacks.values.outgoing_request import MASK
 
 BREAKER_OPEN = "breaker_open"  # the reason of a postback that waits for one
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBreaker:
-    """The circuit breaker of a host and port that is not asked now. `reason` is a code."""
+    """The circuit breaker of a host and port that is not asked now. `reason` is a code.
+
+    A host that is a credential is masked, and its port is None.
+    """
 
     host: str
-    port: int
+    port: int | None
     state: str
     reason: str
     since: datetime | None
     next_probe_at: datetime | None
+
+    @property
+    def words(self) -> str:
+        """The host and port as a page says them."""
+        if self.port is None:
+            return "The host that is a credential"
+        return f"{self.host}, port {self.port},"
 
     @property
     def reason_words(self) -> str:
@@ -49,9 +60,7 @@ def breakers_of_rules(rules: Collection[CallbackRule]) -> dict[int, list[OpenBre
     if not breakers:
         return {}
     hosts = _hosts_of((rule.pk, rule.version) for rule in active)
-    return {
-        rule.pk: [breakers[host] for host in hosts[rule.pk] if host in breakers] for rule in active
-    }
+    return {rule.pk: _shown(hosts[rule.pk], breakers) for rule in active}
 
 
 def breakers_of_partners(partners: Collection[Partner]) -> dict[int, list[OpenBreaker]]:
@@ -65,12 +74,11 @@ def breakers_of_partners(partners: Collection[Partner]) -> dict[int, list[OpenBr
         ).values_list("partner_id", "id", "version")
     )
     hosts = _hosts_of((rule_id, version) for _, rule_id, version in rules)
-    of_partners: dict[int, set[str]] = {}
+    of_partners: dict[int, set[_Host]] = {}
     for partner_id, rule_id, _ in rules:
         of_partners.setdefault(partner_id, set()).update(hosts[rule_id])
     return {
-        partner_id: [breakers[host] for host in sorted(named) if host in breakers]
-        for partner_id, named in of_partners.items()
+        partner_id: _shown(sorted(named), breakers) for partner_id, named in of_partners.items()
     }
 
 
@@ -121,11 +129,24 @@ def _opened(row: CircuitBreaker) -> OpenBreaker:
     )
 
 
-def _hosts_of(versions: Iterable[RuleVersion]) -> dict[int, list[str]]:
+_Host = tuple[str, bool]  # and port, and whether it is a credential
+
+
+def _shown(hosts: Iterable[_Host], breakers: Mapping[str, OpenBreaker]) -> list[OpenBreaker]:
+    return [
+        replace(breakers[host], host=MASK, port=None) if is_secret else breakers[host]
+        for host, is_secret in hosts
+        if host in breakers
+    ]
+
+
+def _hosts_of(versions: Iterable[RuleVersion]) -> dict[int, list[_Host]]:
     """Return the hosts and ports that rules' versions send to, by the rules' row ids."""
     named = list(versions)
     rules = load_rule_versions(named)
     return {
-        rule_id: [rule.lane] if (rule := rules.get((rule_id, version))) and rule.lane else []
+        rule_id: [(rule.lane, rule.has_secret_host)]
+        if (rule := rules.get((rule_id, version))) and rule.lane
+        else []
         for rule_id, version in named
     }

@@ -1,5 +1,6 @@
 """While a circuit breaker is open its postbacks wait, and one request finds out."""
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -9,8 +10,12 @@ from django.db import connection
 from django.urls import reverse
 
 from apps_registry.tenancy import tenant
+from postbacks.callbacks.rendering import render_postbacks
+from postbacks.delivery.attempt import Attempt, begin
+from postbacks.delivery.attempt_reports import report_attempts
 from postbacks.delivery.breaker import delete_old_breakers
 from postbacks.delivery.claiming import claim_paced, next_due
+from postbacks.delivery.http.response import Reply, TransportFailure
 from postbacks.infrastructure.database import roles
 from postbacks.insights.health import CHECKS
 from postbacks.models import (
@@ -57,6 +62,11 @@ def make_breaker(of: Tenant, host: str, **fields: object) -> CircuitBreaker:
     }
     with database.as_role(roles.WORKER), tenant(of.organization.pk):
         return CircuitBreaker.objects.create(host=host, **values)
+
+
+def delete_breaker(of: Tenant) -> None:
+    with tenant(of.organization.pk):
+        CircuitBreaker.objects.all().delete()
 
 
 def let_probe(of: Tenant) -> None:
@@ -395,6 +405,78 @@ def test_the_pages_of_a_rule_and_its_partner_name_the_host_that_fails() -> None:
     for page in after:
         assert "ads.example.com, port 8443, fails: its postbacks wait." in page
         assert "HTTP 503" in page
+
+
+SECRET_HOST = "secret-host.example.com"
+
+
+@pytest.mark.parametrize("written", [f"{SECRET_HOST}:8443", "Secret-Host.Example.com:8443"])
+def test_a_host_that_is_a_credential_is_shown_nowhere(
+    written: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gem = make_tenant()
+    client, owner = sign_in(gem.owner), owner_of(gem)
+    with tenant(gem.organization.pk):
+        partner = make_partner(
+            credentials={"host": written}, allowed_hosts=("*.example.com", "ads.example.org")
+        )
+    url = "https://{{credential.host}}/p?e={{event_name}}"
+    rule = make_tenant_rule(gem, url=url, partner=partner)
+    record(gem, event())
+    decide()
+    make_breaker(gem, f"{SECRET_HOST}:8443", reason="http_503")
+    with tenant(gem.organization.pk):
+        postback = Postback.objects.get()
+
+    pages = [
+        client.get(reverse(f"admin:{name}", args=arguments)).content.decode().lower()
+        for name, arguments in (
+            ("postbacks_callbackrule_change", [rule.pk]),
+            ("apps_registry_partner_change", [partner.pk]),
+            ("postbacks_callbackrule_changelist", []),
+            ("postbacks_postback_changelist", []),
+            ("postbacks_postback_change", [postback.pk]),
+            ("index", []),
+        )
+    ]
+    answers = [
+        owner.get(f"callback-rules/{rule.public_id}"),
+        owner.get("callback-rules"),
+        owner.get("partners"),
+        owner.get("postbacks"),
+        owner.get(f"postbacks/{postback.public_id}"),
+        owner.get(f"search?q={SECRET_HOST}"),
+    ]
+    caplog.set_level(logging.INFO, "postbacks.delivery.attempt_reports")
+    with database.as_role(roles.WORKER):
+        delete_breaker(gem)
+        (lease,) = claim_due(1)
+        (rendered,) = render_postbacks([lease.postback])
+    failed = "Hostname mismatch, certificate is not valid for 'secret-host.example.com'."
+    begun = begin(lease, rendered)
+    assert isinstance(begun, Attempt)
+    result = begun.result(Reply(error=TransportFailure.TLS, detail=failed))
+    report_attempts([(lease, result)])
+
+    assert "fails: its postbacks wait." in pages[0]
+    assert "fails: its postbacks wait." in pages[1]
+    for page in pages:
+        assert SECRET_HOST not in page
+        assert "8443" not in page.replace("•••8443", "")  # the ending by which people know it
+    assert answers[0].data["breakers"][0] | {"since": 0, "next_probe_at": 0} == {
+        "host": "•••",
+        "port": None,
+        "state": "open",
+        "reason": "http_503",
+        "since": 0,
+        "next_probe_at": 0,
+    }
+    for answer in answers:
+        assert SECRET_HOST not in str(answer.data).lower().replace(f"q={SECRET_HOST}", "")
+        assert "8443" not in str(answer.data).replace("•••8443", "")
+    assert SECRET_HOST not in str(result)
+    (line,) = [each for each in caplog.records if hasattr(each, "host")]
+    assert line.host == "•••"
 
 
 @pytest.mark.parametrize("status", [RuleStatus.PAUSED, RuleStatus.SUSPENDED, RuleStatus.ARCHIVED])

@@ -36,8 +36,10 @@ BREAKERS_HELP = (
 class BreakerSerializer(serializers.Serializer):
     """An open circuit breaker: a host and port to which nothing is sent now."""
 
-    host = serializers.CharField()
-    port = serializers.IntegerField()
+    host = serializers.CharField(help_text="Masked where it is a credential.")
+    port = serializers.IntegerField(
+        allow_null=True, help_text="Null where the host is a credential."
+    )
     state = serializers.ChoiceField(
         [(each.value, each.label) for each in BreakerState if each != BreakerState.CLOSED],
         help_text="`half_open`: one request is finding out whether the partner answers again.",

@@ -11,7 +11,7 @@ from postbacks.callbacks.macros.expressions import Expression
 from postbacks.callbacks.macros.headers import CompiledHeaders
 from postbacks.callbacks.macros.problems import RenderError, too_large
 from postbacks.callbacks.macros.skeleton import LONGEST_BODY, ROOM_FOR_SECRETS
-from postbacks.callbacks.macros.url import CompiledUrl
+from postbacks.callbacks.macros.url import CompiledUrl, split_host
 from postbacks.callbacks.macros.value import MASK, Rates, RenderScope, Value, present
 from postbacks.values.outgoing_request import OutgoingRequest, Rendering
 
@@ -120,6 +120,8 @@ class CompiledRequest:
         redacted = self._request(masked, self.url.authority or MASK)
         missing = self._missing(masked) if None in masked else ()
         secrets = self._secrets(results)
+        if self.url.host_index is not None and (host := split_host(authority)):
+            secrets = (*secrets, host[0])  # certificates and look-ups name it without its port
         if self.authentication is not None:
             request, proof = self.authentication.prove(request, credentials)
             redacted, secrets = self.authentication.redact(redacted), (*secrets, proof)

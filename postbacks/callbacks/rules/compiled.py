@@ -8,6 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -32,11 +33,11 @@ UNSAVED = 0  # the rule id of a definition that is only checked or previewed
 
 _marked_at: dict["RuleVersion", float] = {}  # rules that were marked as expensive, and when
 _KEPT_VERSIONS: Final = 64 * 1024 * 1024  # bytes of memory
-_KEPT_REQUESTS: Final = 24 * 1024 * 1024
+_KEPT_REQUESTS: Final = 36 * 1024 * 1024
 _LOADED_TOGETHER: Final = 2 * 1024 * 1024  # bytes of definitions, beyond one organization's
 _BYTES_IN_MEMORY: Final = 4  # of each byte that a rule counts, its conditions compiled
 _BYTES_OF_REQUEST: Final = 52  # ... of each character of a template, compiled
-_BYTES_AT_LEAST: Final = 4_096
+_BYTES_AT_LEAST: Final = 1_024
 
 _RULES = """
 SELECT r.organization_id, r.id AS rule_id, v.number, r.version AS current_version, r.status,
@@ -163,6 +164,11 @@ class CompiledRule:
             return compiled()[0]
         return _requests.get_or_make((self.rule_id, self.version, names, hosts), compiled)
 
+    @property
+    def has_secret_host(self) -> bool:
+        """Whether requests go to a host that is a credential. Raises TemplateError."""
+        return self.request.url.host_index is not None
+
     @cached_property
     def lane(self) -> str:
         """The host and port that this version's requests go to, a credential's host included.
@@ -171,8 +177,7 @@ class CompiledRule:
         be read: sending it says what is wrong.
         """
         try:
-            is_credential = self.request.url.host_index is not None
-            return self.request.lane(self.credentials if is_credential else {})
+            return self.request.lane(self.credentials if self.has_secret_host else {})
         except (TemplateError, SecretUnreadableError):
             return ""
 
@@ -224,6 +229,8 @@ class DecidingRules:
         for rule in _rules_of([row for row in rows if row.definition is not None]):
             if not rule.is_archived:
                 self._rules[rule.organization_id].append(rule)
+                with suppress(TemplateError):  # deciding says so
+                    _ = rule.conditions  # here: no event is charged for reading long lists
 
 
 @dataclass(frozen=True)
