@@ -8,9 +8,11 @@ day as they were known when the postback was decided.
 """
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Final
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from postbacks.callbacks.credits import CreditVersion, KnownCredit, load_credit_versions
@@ -22,15 +24,20 @@ from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_r
 from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models import Postback, SkipReason
-from postbacks.models.stored import load_events
+from postbacks.models.stored import load_rows
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import own_attribution
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 
 logger = logging.getLogger(__name__)
 
+BATCH_BYTES: Final = 24 * 1024 * 1024  # of rendered requests
+BATCH_SECONDS: Final = 1.0
+_NOTABLE_SECONDS: Final = 0.005
 _NOT_CREDITED = KnownCredit()
 _NOT_KNOWN: Mapping[int, StoredEvent] = MappingProxyType({})
+_CROWDED = RenderedPostback(crowded=True)
+_EVENT_GONE = RenderedPostback(error="event_gone", refusal="The event's data are no longer stored.")
 
 _NO_SIGNING_SECRET = "The organization has no signing secret that can be read; rotate it."  # noqa: S105  # a sentence
 
@@ -41,7 +48,6 @@ class _Batch:
 
     rules: Mapping[RuleVersion, CompiledRule]
     current_rules: Mapping[int, CompiledRule]
-    events: Mapping[int, StoredEvent]
     credits: Mapping[CreditVersion, KnownCredit]
     rates: RatesOfDays
     signing: Mapping[int, tuple[str, ...]]
@@ -50,7 +56,11 @@ class _Batch:
 def render_postbacks(
     postbacks: Sequence[ClaimedPostback], known_events: Mapping[int, StoredEvent] = _NOT_KNOWN
 ) -> list[RenderedPostback]:
-    """Render a batch of postbacks, in its order; events that are not known are loaded."""
+    """Render a batch of postbacks, in its order; events that are not known are loaded.
+
+    Each of these is decoded when it is needed, and forgotten after its postbacks. What is left
+    when `BATCH_BYTES` or `BATCH_SECONDS` are used up is `crowded`.
+    """
     rules = load_rule_versions((postback.rule_id, postback.rule_version) for postback in postbacks)
     current_rules = {
         rule.rule_id: rule for rule in rules.values() if rule.version == rule.current_version
@@ -60,20 +70,46 @@ def render_postbacks(
         for postback in postbacks
         if postback.event_id not in known_events
     }
-    events = {**known_events, **{event.id: event for event in load_events(keys)}}
+    rows = load_rows(keys)
+    known = [
+        known_events[each] for each in {p.event_id: None for p in postbacks} if each in known_events
+    ]
     batch = _Batch(
         rules=rules,
         current_rules=current_rules,
-        events=events,
         credits=load_credit_versions(
             postback.credit_version for postback in postbacks if postback.install_id is not None
         ),
-        rates=load_rates(event.event_time for event in events.values() if event.has_money),
+        rates=load_rates(
+            [
+                *(event.event_time for event in known if event.has_money),
+                *(row.money_at for row in rows if row.money_at is not None),
+            ]
+        ),
         signing=load_signing_secrets(
             rule.organization_id for rule in rules.values() if rule.definition.sign
         ),
     )
-    return [_render_or_hold(postback, batch) for postback in postbacks]
+    rendered = [_EVENT_GONE] * len(postbacks)
+    places: dict[int, list[int]] = {}
+    for place, postback in enumerate(postbacks):
+        places.setdefault(postback.event_id, []).append(place)
+    size, began = 0, time.perf_counter()
+    before = began
+    for source in (*known, *rows):
+        event = None
+        for place in places[source.id]:
+            if size > BATCH_BYTES or before - began > BATCH_SECONDS:
+                rendered[place] = _CROWDED
+                continue
+            event = event or (source if isinstance(source, StoredEvent) else source.event())
+            each = rendered[place] = _render_or_hold(postbacks[place], event, batch)
+            size += each.size
+            now = time.perf_counter()
+            if now - before > _NOTABLE_SECONDS:
+                each.seconds = now - before
+            before = now
+    return rendered
 
 
 def render_postback(
@@ -140,13 +176,10 @@ def facts_with_credit(
     )
 
 
-def _render_or_hold(postback: ClaimedPostback, batch: _Batch) -> RenderedPostback:
+def _render_or_hold(
+    postback: ClaimedPostback, event: StoredEvent, batch: _Batch
+) -> RenderedPostback:
     """Render one postback; an unexpected error postpones this one and never its neighbors."""
-    event = batch.events.get(postback.event_id)
-    if event is None:
-        return RenderedPostback(
-            error="event_gone", refusal="The event's data are no longer stored."
-        )
     decided_by = batch.rules.get((postback.rule_id, postback.rule_version))
     rule = decided_by if postback.pinned_version else batch.current_rules.get(postback.rule_id)
     if rule is None or decided_by is None:  # it can't be read, which the operator's log says

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import msgspec
 from django.conf import settings
 
 from postbacks import __version__
@@ -32,6 +33,7 @@ _NO_REPLY = Reply()
 _PROXY_DELAYS = (60,)  # seconds
 _BODY_NOT_JUDGED = "Only the status counted: the request sends a piece of a credential."
 _MOST_SUCCESS_RULES = 4096
+_LARGE_SUCCESS_RULE = 4096  # bytes as JSON; most have less than a hundred
 _success_rules: dict[int, tuple[Mapping[str, object], SuccessRule]] = {}
 _STATUS_AFTER = {
     Outcome.DELIVERED: PostbackStatus.DELIVERED,
@@ -136,6 +138,8 @@ def _success_rule(definition: Mapping[str, object]) -> SuccessRule:
     known, success = _success_rules.get(key, (None, SuccessRule()))
     if known is not definition:
         success = parse_success(definition)
+        if len(msgspec.json.encode(definition)) > _LARGE_SUCCESS_RULE:
+            return success  # thousands of these would fill the memory
         if len(_success_rules) >= _MOST_SUCCESS_RULES:
             _success_rules.clear()
         _success_rules[key] = definition, success

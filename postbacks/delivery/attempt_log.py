@@ -5,7 +5,7 @@ rows are logged. So a worker whose lease has ended writes nothing.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -24,6 +24,8 @@ from postbacks.models.days import whole_days
 from postbacks.values.outgoing_request import Lease
 
 logger = logging.getLogger(__name__)
+
+_LOGGED_TOGETHER = 4 * 1024 * 1024  # characters of bodies
 
 
 @dataclass(slots=True)
@@ -91,6 +93,22 @@ def log_attempts(attempts: Sequence[AttemptResult]) -> list[int]:
     If PostgreSQL refuses the batch because of one attempt's data, each is written alone. One that
     is refused again is written without request and answer: its outcome must not be lost.
     """
+    return [rule_id for part in _parts(attempts) for rule_id in _log_together(part)]
+
+
+def _parts(attempts: Sequence[AttemptResult]) -> Iterator[Sequence[AttemptResult]]:
+    """Yield attempts in parts whose bodies have a few megabytes: as JSON they grow."""
+    start = size = 0
+    for place, attempt in enumerate(attempts):
+        body = attempt.request.get("body")
+        size += len(body) if isinstance(body, str) else 0
+        if size > _LOGGED_TOGETHER and place > start:
+            yield attempts[start:place]
+            start, size = place, len(body) if isinstance(body, str) else 0
+    yield attempts[start:]
+
+
+def _log_together(attempts: Sequence[AttemptResult]) -> list[int]:
     try:
         return _log(attempts)
     except DatabaseError as error:

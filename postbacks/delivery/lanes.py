@@ -4,6 +4,7 @@ More is claimed of a lane than is sent at once, because claiming and logging man
 cheap. A lane that hangs still takes no more than its share of what the transport has open.
 """
 
+import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
@@ -31,6 +32,9 @@ _QUICK_SECONDS = 1.0
 _TIMEOUTS_OF_A_HANGING_LANE = 3
 _CLAIMED_TOGETHER = 64
 _MANY_CLAIMED_TOGETHER = 256  # where a look at the lanes and a claim pay for more
+SMALL_BYTES = 16 * 1024  # a request with which a pump may be full
+HELD_BYTES = 32 * 1024 * 1024  # of larger ones in a pump's hands
+_RENDERING_SECONDS = 0.25  # in one claim, of postbacks that are slowly rendered
 _FEWEST = 8  # claimed together of a queue: fewer cost as much
 
 
@@ -88,6 +92,80 @@ class Turns:
         if len(self._served) > _MOST_REMEMBERED:
             self._served.clear()
             self._offsets.clear()
+
+
+@dataclass(slots=True)
+class HeldBytes:
+    """Bounds what large requests take of a pump's memory, and slow ones to render of its time.
+
+    Lanes whose requests are small and quickly rendered are never held back. Of the others one
+    organization has at most half.
+    """
+
+    _sizes: dict[Lane, tuple[int, float]] = field(default_factory=dict)  # and seconds
+    _held: dict[int, int] = field(default_factory=dict)  # of large ones, by the lease's id
+    _total: int = 0
+    _of_organization: Counter[int] = field(default_factory=Counter)
+
+    def add(self, lease: Lease, rendered: RenderedPostback) -> None:
+        lane, size = lease.lane, rendered.size
+        if size > SMALL_BYTES or rendered.seconds:
+            if len(self._sizes) >= _MOST_REMEMBERED:
+                self._sizes.clear()
+            self._sizes[lane] = max(size, 1), rendered.seconds
+        elif rendered.rendering is not None and lane in self._sizes:
+            del self._sizes[lane]
+        if size > SMALL_BYTES:
+            self._held[id(lease)] = size
+            self._total += size
+            self._of_organization[lane[0]] += size
+
+    def release(self, lease: Lease) -> None:
+        size = self._held.pop(id(lease), 0) if self._held else 0
+        if size:
+            self._total -= size
+            self._of_organization[lease.lane[0]] -= size
+            if not self._of_organization[lease.lane[0]]:
+                del self._of_organization[lease.lane[0]]
+
+    def is_heavy(self, lane: Lane) -> bool:
+        return lane in self._sizes
+
+    def fitting(self, rooms: Sequence[Room]) -> list[Room]:
+        """Return rooms for as many postbacks as there is memory and time for."""
+        if not any(room.queue.lane in self._sizes for room in rooms):
+            return list(rooms)
+        fitting, heavy = [], []
+        for room in rooms:
+            (heavy if room.queue.lane in self._sizes else fitting).append(room)
+        free, seconds = HELD_BYTES - self._total, _RENDERING_SECONDS
+        promised: Counter[int] = Counter()
+        random.shuffle(heavy)  # none comes last always
+        for room in heavy:
+            size, slowness = self._sizes[room.queue.lane]
+            organization_id = room.queue.organization_id
+            taken = self._of_organization[organization_id] + promised[organization_id]
+            bytes_left = min(free, HELD_BYTES // 2 - taken)
+            count = min(room.count, bytes_left // size)
+            if slowness:
+                count = min(count, int(seconds / slowness))
+            is_beyond = size > HELD_BYTES // 2 or slowness > _RENDERING_SECONDS
+            if count <= 0 and is_beyond and not taken and seconds == _RENDERING_SECONDS:
+                count = 1  # or it would never have its turn
+            if count > 0:
+                fitting.append(Room(room.queue, count))
+                promised[organization_id] += count * size
+                free -= count * size
+                seconds -= count * slowness
+        return fitting
+
+    def full_lanes(self) -> list[Lane]:
+        """Return the lanes that have no room for one more."""
+        return [lane for lane, (size, _) in self._sizes.items() if self._is_full(lane[0], size)]
+
+    def _is_full(self, organization_id: int, size: int) -> bool:
+        taken = self._of_organization.get(organization_id, 0)
+        return taken > 0 and size > min(HELD_BYTES - self._total, HELD_BYTES // 2 - taken)
 
 
 @dataclass(frozen=True, slots=True)

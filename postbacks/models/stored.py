@@ -30,14 +30,37 @@ def load_events(keys: Iterable[tuple[int, datetime]]) -> list[StoredEvent]:
 
     The times bound the partitions that are read: without them, each of them is opened.
     """
+    return [row.event() for row in load_rows(keys)]
+
+
+def load_rows(keys: Iterable[tuple[int, datetime]]) -> list["EventRow"]:
+    """Return events as `load_events` does, each still to be decoded, which takes memory."""
     pairs = list(keys)
     if not pairs:
         return []
     ids, received = zip(*pairs, strict=True)
     first, last = whole_days(received)
     parameters = {"ids": list(ids), "received": list(received), "first": first, "last": last}
-    events = prepared.fetch(_stored_event, _LOAD, parameters)
-    return sorted(events, key=lambda event: event.id)
+    rows = prepared.fetch(EventRow, _LOAD, parameters)
+    return sorted(rows, key=lambda row: row.id)
+
+
+class EventRow:
+    """An event as it is stored; `event` decodes it."""
+
+    __slots__ = ("_columns", "id")
+
+    def __init__(self, **columns: Any) -> None:
+        self.id: int = columns["id"]
+        self._columns = columns
+
+    @property
+    def money_at(self) -> datetime | None:
+        """Return the event's time, if it has a currency."""
+        return self._columns["event_time"] if self._columns["currency"] else None
+
+    def event(self) -> StoredEvent:
+        return _stored_event(**self._columns)
 
 
 def _stored_event(

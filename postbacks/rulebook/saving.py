@@ -9,7 +9,7 @@ from collections.abc import Collection
 import msgspec
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, QuerySet, Sum
 
 from apps_registry.models import Partner, User
 from apps_registry.models.signing import ensure_signing_secret
@@ -60,28 +60,25 @@ def save(rule: CallbackRule, *, by: User | None, promised: Collection[str] = ())
 def lacks_room(rule: CallbackRule, definition: RuleDefinition) -> list[RuleError]:
     """Return why the app or the organization has no room for a rule as it is now.
 
-    Until the transaction ends, no other rule of the organization is saved. A rule that takes no
-    more room than it did is never refused: organizations may have more than was allowed later.
+    A rule that takes no more room than it did is never refused: organizations may have more than
+    is allowed by now. Where one takes more, others that do wait until this transaction ends.
     """
-    _lock_room()
-    rules = CallbackRule.objects.exclude(status=RuleStatus.ARCHIVED).exclude(pk=rule.pk)
-    of_app = Q() if rule.app_id is None else Q(app=rule.app_id) | Q(app=None)
-    room = rules.aggregate(
-        count=Count("pk"),
-        of_app=Count("pk", filter=of_app),
-        size=Sum("counted_bytes", default=0),
-    )
     before = CallbackRule.objects.filter(pk=rule.pk).first() if rule.pk else None
     is_new = before is None or before.status == RuleStatus.ARCHIVED
     size = definition.counted_bytes
-    size_before = 0 if before is None or is_new else before.counted_bytes
+    size_before = 0 if before is None or is_new else _size_of(before)
+    is_moved = before is None or is_new or before.app_id not in {rule.app_id, None}
+    if size <= size_before and not is_moved:
+        return []
+    _lock_room()
+    rules = CallbackRule.objects.exclude(status=RuleStatus.ARCHIVED).exclude(pk=rule.pk)
+    room = rules.aggregate(count=Count("pk"), size=Sum("counted_bytes", default=0))
     problems = []
     if is_new and room["count"] >= MOST_RULES:
         problems.append(
             RuleError("name", 0, f"An organization has at most {MOST_RULES:,} rules. {_ARCHIVE}")
         )
-    is_moved = before is None or is_new or before.app_id not in {rule.app_id, None}
-    if is_moved and rule.app_id is not None and room["of_app"] >= MOST_RULES_OF_APP:
+    if is_moved and _most_of_an_app(rules, rule.app_id) >= MOST_RULES_OF_APP:
         sentence = f"An app has at most {MOST_RULES_OF_APP:,} rules, with those for all apps."
         problems.append(RuleError("app", 0, f"{sentence} {_ARCHIVE}"))
     if size > max(LARGEST_RULE, size_before):
@@ -92,6 +89,21 @@ def lacks_room(rule: CallbackRule, definition: RuleDefinition) -> list[RuleError
         )
         problems.append(RuleError("conditions", 0, sentence))
     return problems
+
+
+def _most_of_an_app(rules: QuerySet[CallbackRule], app_id: int | None) -> int:
+    """Return how many rules an app has with those for all apps; None: the app with the most."""
+    counts = dict(rules.order_by().values_list("app").annotate(count=Count("pk")))
+    for_all = counts.pop(None, 0)
+    own = max(counts.values(), default=0) if app_id is None else counts.get(app_id, 0)
+    return int(for_all + own)
+
+
+def _size_of(rule: CallbackRule) -> int:
+    try:
+        return versions.definition_from(rule).counted_bytes
+    except msgspec.ValidationError:
+        return rule.counted_bytes
 
 
 def _lock_room() -> None:

@@ -22,6 +22,12 @@ class OutgoingRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
 
+    @property
+    def size(self) -> int:
+        """Return about the bytes of its texts."""
+        size = len(self.url) + len(self.body or b"")
+        return size + sum(map(len, self.headers.values())) if self.headers else size
+
 
 @dataclass(slots=True)  # not frozen, likewise
 class Rendering:
@@ -104,11 +110,11 @@ class RenderedPostback:
     """How to send a postback, or why it can't be sent.
 
     `held` means that its rule is suspended or off, `postponed` that a mistake of ours keeps it from
-    being rendered now; `skipped` is the code of a reason not to send it at all. `lane` and
-    `is_paced` are those of the version that it was rendered by; the lane is None where no version
-    could be read. `refusal` is a sentence for people, with `error` as its code. `secrets` are the
-    credentials in the request, to be masked in answers; `signing` are the secrets that sign each
-    attempt, the current one first.
+    being rendered now, `crowded` that others of its batch took all memory or time; `skipped` is the
+    code of a reason not to send it at all. `lane` and `is_paced` are those of the version that it
+    was rendered by; the lane is None where no version could be read. `refusal` is a sentence for
+    people, with `error` as its code. `secrets` are the credentials in the request, to be masked in
+    answers; `signing` are the secrets that sign each attempt, the current one first.
     `varies` means that the request names its attempt, so attempts differ.
     """
 
@@ -117,6 +123,7 @@ class RenderedPostback:
     refusal: str = ""
     held: bool = False
     postponed: bool = False
+    crowded: bool = False
     skipped: str = ""
     rule_version: int = 0
     lane: str | None = None
@@ -127,6 +134,16 @@ class RenderedPostback:
     secrets: tuple[str, ...] = ()
     varies: bool = False
     signing: tuple[str, ...] = field(default=(), repr=False)
+    seconds: float = 0.0  # that it took to render, where that is worth knowing
+
+    @property
+    def size(self) -> int:
+        """Return about the bytes that it takes in memory."""
+        rendering = self.rendering
+        if rendering is None:
+            return 0
+        size = rendering.request.size
+        return size if rendering.redacted is rendering.request else 2 * size
 
 
 class ReceivedAnswer(Protocol):

@@ -1,9 +1,28 @@
 """How much of what a transport has open each lane may take."""
 
+from collections import Counter
+from dataclasses import fields
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import pytest
 
-from postbacks.delivery.claiming import Lane
-from postbacks.delivery.lanes import Shares, most_of_one_lane
+from postbacks.delivery.claiming import Lane, LaneQueue, Room
+from postbacks.delivery.lanes import (
+    HELD_BYTES,
+    SMALL_BYTES,
+    HeldBytes,
+    Shares,
+    most_of_one_lane,
+)
+from postbacks.models import QueueClass
+from postbacks.values.outgoing_request import (
+    ClaimedPostback,
+    Lease,
+    OutgoingRequest,
+    RenderedPostback,
+    Rendering,
+)
 
 
 class Clock:
@@ -122,3 +141,75 @@ def test_many_new_lanes_each_get_their_first_request() -> None:
         most_of_one_lane(48),
         *[1] * 11,
     ]
+
+
+def lease_of(lane: Lane) -> Lease:
+    """Return a lease of which only the lane counts."""
+    now = datetime.now(UTC)
+    postback = ClaimedPostback(
+        **dict.fromkeys((field.name for field in fields(ClaimedPostback)), None)  # type: ignore[arg-type]
+        | {"organization_id": lane[0], "public_id": uuid4(), "created_at": now}
+    )
+    return Lease(uuid4(), lane[1], "auto", 0, postback)
+
+
+def rendered(size: int, seconds: float = 0.0) -> RenderedPostback:
+    request = OutgoingRequest("POST", "https://a.com/", {}, b"x" * size)
+    return RenderedPostback(rendering=Rendering(request, request), seconds=seconds)
+
+
+def rooms_for(*lanes: Lane, count: int = 200) -> list[Room]:
+    return [
+        Room(LaneQueue(*lane, QueueClass.FRESH, 0.0, is_failing=False, is_probe=False), count)
+        for lane in lanes
+    ]
+
+
+HOSTILE = [(1, f"{n}.example.com:443") for n in range(40)]
+QUIET, LARGE = (2, "quiet.example.com:443"), (3, "large.example.com:443")
+
+
+def granted(held: HeldBytes) -> Counter[Lane]:
+    rooms = held.fitting(rooms_for(*HOSTILE, QUIET, LARGE))
+    return Counter({room.queue.lane: room.count for room in rooms})
+
+
+@pytest.mark.parametrize("size", [SMALL_BYTES + 1, 1024 * 1024, HELD_BYTES])
+def test_large_requests_of_one_organization_leave_room_for_others(size: int) -> None:
+    held = HeldBytes()
+    for lane in (*HOSTILE, LARGE):  # their sizes become known
+        held.add(lease := lease_of(lane), rendered(size))
+        held.release(lease)
+    held.add(lease_of(QUIET), rendered(2_000))
+    leases = []
+
+    for _ in range(5):  # claims whose requests hang
+        for lane, count in granted(held).items():
+            if lane in HOSTILE:
+                leases += [lease_of(lane) for _ in range(count)]
+                for lease in leases[-count:]:
+                    held.add(lease, rendered(size))
+
+    rooms = granted(held)
+    assert size * len(leases) <= max(HELD_BYTES // 2, size)
+    assert rooms[QUIET] == 200
+    assert rooms[LARGE] >= 1 if size < HELD_BYTES else True
+    assert not any(rooms[lane] for lane in HOSTILE)
+    assert set(held.full_lanes()) >= set(HOSTILE)
+    for lease in leases:
+        held.release(lease)
+    rooms = granted(held)
+    assert any(rooms[lane] for lane in HOSTILE)
+    assert held.full_lanes() == []
+
+
+def test_what_is_slowly_rendered_gets_a_moment_of_each_claim() -> None:
+    held = HeldBytes()
+    for lane in HOSTILE:
+        held.add(lease := lease_of(lane), rendered(100, seconds=0.05))
+        held.release(lease)
+
+    rooms = granted(held)
+
+    assert 1 <= sum(rooms[lane] for lane in HOSTILE) <= 5
+    assert (rooms[QUIET], rooms[LARGE]) == (200, 200)

@@ -1,5 +1,7 @@
 """Organizations take turns in deciding: neither a backlog nor expensive rules delay another."""
 
+from collections import Counter
+
 import pytest
 from django.db import connection
 
@@ -201,3 +203,32 @@ def test_what_rules_took_is_noted_by_organization() -> None:
     budget.slow_rules[2, (9, 3)] = (0.11, True)
 
     assert budget.expensive_rules(EXPENSIVE_SECONDS) == {(7, 1): 0.2, (9, 3): 0.11}
+
+
+_MACROS = "".join("{{params.text|upper|lower|sha256|md5!}}" for _ in range(190))
+_LISTS = {"any": [{"field": "params.list", "operator": "contains", "value": n} for n in range(50)]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "params"),
+    [
+        ({"method": "POST", "body_type": "raw", "body": _MACROS}, {"text": "ab" * 15_000}),
+        ({"conditions": _LISTS}, {"list": [7_777] * 5_000}),
+    ],
+    ids=["required macros", "lists"],
+)
+def test_one_event_is_left_to_the_rules_that_its_time_is_enough_for(
+    fields: dict[str, object], params: dict[str, object]
+) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        for _ in range(120):
+            make_rule(**fields)
+    record(gem, event(params=params))
+
+    assert decide_once() == 1
+
+    reasons = Counter(postback.reason for postback in postbacks_of(gem))
+    assert reasons["rule_too_expensive"] > 0
+    if "body" in fields:
+        assert reasons[""] > 0

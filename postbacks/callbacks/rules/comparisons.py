@@ -26,8 +26,6 @@ LONGEST_PATTERN: Final = 256
 LONGEST_MATCHED: Final = 4096  # bytes; a longer value matches no pattern
 LONGEST_VALUE: Final = 1024
 MOST_VALUES: Final = 1000
-_PATTERN_BYTES: Final = 128 * 1024  # of memory that one may take
-_LARGE_PATTERN_BYTES: Final = 8 * 1024 * 1024  # RE2's usual limit
 
 
 class Operator(StrEnum):
@@ -82,10 +80,11 @@ class ComparedField:
     values: ValueList | None = None
 
 
-def test_of(field: ComparedField, operator: Operator, expected: object) -> Test:
+def test_of(field: ComparedField, operator: Operator, expected: object, *, is_stored: bool) -> Test:
     """Build the test of a field's value by an operator.
 
-    Raises ValueError with a sentence for people if the expected value does not fit.
+    Raises ValueError with a sentence for people if the expected value does not fit. A stored
+    pattern was read when it was saved, and is read again when it is needed: that takes time.
     """
     if operator is Operator.EXISTS:
         return _exists(expected)
@@ -101,6 +100,8 @@ def test_of(field: ComparedField, operator: Operator, expected: object) -> Test:
         return same if operator is Operator.EQUAL else lambda value: not same(value)
     if operator in ORDER:
         return _ordering(field, operator, expected)
+    if operator is Operator.MATCHES and not is_stored:
+        _check_pattern(text_of(expected))
     return _on_text(field, operator, text_of(expected))
 
 
@@ -237,9 +238,6 @@ def _on_written_text(operator: Operator, expected: str, *, any_case: bool = Fals
         return partial(_contains, expected)
     if operator is Operator.STARTS_WITH:
         return lambda value: value is not None and text_of(value).startswith(expected)
-    if len(expected) > LONGEST_PATTERN:
-        raise ValueError(f"A pattern has at most {LONGEST_PATTERN} characters.")
-    _pattern(expected, any_case)  # refused here if it is none
     return partial(_matches, expected, any_case)
 
 
@@ -247,6 +245,12 @@ def _contains(expected: str, value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(text_of(member) == expected for member in value)
     return value is not None and expected in text_of(value)
+
+
+def _check_pattern(expected: str) -> None:
+    if len(expected) > LONGEST_PATTERN:
+        raise ValueError(f"A pattern has at most {LONGEST_PATTERN} characters.")
+    _pattern(expected, any_case=False)
 
 
 def _matches(pattern: str, any_case: bool, value: object) -> bool:
@@ -261,23 +265,35 @@ def _matches(pattern: str, any_case: bool, value: object) -> bool:
 def _pattern(expected: str, any_case: bool) -> "re2._Regexp[str]":
     """Return a compiled pattern. Raises ValueError if RE2 does not understand it.
 
-    A pattern takes memory as it is used, up to a limit. Most do with little; the few that are
-    refused with that get RE2's usual limit, and fewer of them are kept.
+    A pattern takes memory as it is used, up to a limit. Most do with little; those that are refused
+    with that get more, up to RE2's usual limit, and fewer of them are kept.
     """
-    return _small_pattern(expected, any_case) or _large_pattern(expected, any_case)
+    return (
+        _small_pattern(expected, any_case)
+        or _medium_pattern(expected, any_case)
+        or _large_pattern(expected, any_case)
+    )
 
 
 @lru_cache(maxsize=256)
 def _small_pattern(expected: str, any_case: bool) -> "re2._Regexp[str] | None":
     try:
-        return _compile_pattern(expected, any_case, _PATTERN_BYTES)
+        return _compile_pattern(expected, any_case, 128 * 1024)
     except ValueError:
         return None
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
+def _medium_pattern(expected: str, any_case: bool) -> "re2._Regexp[str] | None":
+    try:
+        return _compile_pattern(expected, any_case, 1024 * 1024)
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=3)
 def _large_pattern(expected: str, any_case: bool) -> "re2._Regexp[str]":
-    return _compile_pattern(expected, any_case, _LARGE_PATTERN_BYTES)
+    return _compile_pattern(expected, any_case, 8 * 1024 * 1024)
 
 
 def _compile_pattern(expected: str, any_case: bool, most: int) -> "re2._Regexp[str]":

@@ -179,7 +179,7 @@ class Conditions:
             if kind is dict or (kind is list and condition.operator is not Operator.CONTAINS):
                 value = scope.text_of_container(value)
                 effort.check()
-            elif condition.operator is Operator.MATCHES:
+            elif kind is list or condition.operator is Operator.MATCHES:
                 effort.check()
             if condition.holds(value):
                 if self.any_is_enough:
@@ -212,7 +212,8 @@ def compile_conditions(data: Mapping[str, object], *, is_stored: bool = False) -
         )
         raise TemplateError(errors)
     compiled = [
-        _condition(line, f"conditions.{join}.{index}", errors) for index, line in enumerate(lines)
+        _condition(line, f"conditions.{join}.{index}", errors, is_stored=is_stored)
+        for index, line in enumerate(lines)
     ]
     if not is_stored:
         for index, condition in enumerate(compiled):
@@ -239,7 +240,9 @@ def words_of(field: str, operator: str, value: object) -> str:
     return f"{field} {operator} {text}"
 
 
-def _condition(line: object, path: str, errors: list[RuleError]) -> Condition | None:
+def _condition(
+    line: object, path: str, errors: list[RuleError], *, is_stored: bool
+) -> Condition | None:
     if not isinstance(line, Mapping) or not set(line) <= set(_PARTS):
         Problems(path, errors).add(0, "A condition has a field, an operator and a value.")
         return None
@@ -257,7 +260,7 @@ def _condition(line: object, path: str, errors: list[RuleError]) -> Condition | 
     read, compared = source
     expected = line.get("value")
     try:
-        holds = test_of(compared, Operator(operator), expected)
+        holds = test_of(compared, Operator(operator), expected, is_stored=is_stored)
     except ValueError as error:
         Problems(f"{path}.value", errors).add(0, str(error), _nearest_number(compared, expected))
         return None
