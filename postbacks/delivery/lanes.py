@@ -135,9 +135,8 @@ class HeldBytes:
         """Return rooms for as many postbacks as there is memory and time for."""
         if not any(room.queue.lane in self._sizes for room in rooms):
             return list(rooms)
-        fitting, heavy = [], []
-        for room in rooms:
-            (heavy if room.queue.lane in self._sizes else fitting).append(room)
+        fitting = [room for room in rooms if room.queue.lane not in self._sizes]
+        heavy = [room for room in rooms if room.queue.lane in self._sizes]
         free, seconds = HELD_BYTES - self._total, _RENDERING_SECONDS
         promised: Counter[int] = Counter()
         random.shuffle(heavy)  # none comes last always
