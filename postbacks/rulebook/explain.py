@@ -6,10 +6,12 @@ reasons. Where the rule and the credit of today would decide otherwise, that is 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Q
 from django.utils import timezone
 
 from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
@@ -75,6 +77,13 @@ _PRECEDENCE = (
     PostbackStatus.FAILED,
     PostbackStatus.SKIPPED,
 )
+_MOST_ARCHIVED = 500  # an organization may archive as many as it likes
+_PATIENCE_SECONDS = 5.0  # of processor time for all rules
+_NOT_LOOKED_AT = Refusal(
+    "not_looked_at",
+    "The rules before this one took too long to look at. Archive rules that are not needed, or "
+    "make their conditions simpler.",
+)
 _ROUNDING = timedelta(milliseconds=1)  # of the time at which an event was received
 
 
@@ -106,7 +115,7 @@ def explain(event: Event) -> list[Explanation]:
         .order_by("id")
     )
     postbacks = _postback_by_rule(rows)
-    rules = list(CallbackRule.objects.select_related("partner", "app").order_by("name", "pk"))
+    rules = _rules_to_explain(postbacks.keys())
     judge = _Judge.of(stored, rules, decided_at=_decided_at(event, rows))
     history = rules_then_and_now(rules, judge.decided_at)
     explain_postback = _postback_explainer(list(postbacks.values()), judge)
@@ -117,6 +126,17 @@ def explain(event: Event) -> list[Explanation]:
         for rule in rules
         if rule.pk in postbacks or _was_there(history[rule.pk])
     ]
+
+
+def _rules_to_explain(with_postback: Collection[int]) -> list[CallbackRule]:
+    """Return the rules in use, those with a postback, and of the other archived ones the newest."""
+    archived = CallbackRule.objects.filter(status=RuleStatus.ARCHIVED).order_by("-pk")
+    rules = CallbackRule.objects.filter(
+        Q(pk__in=with_postback)
+        | ~Q(status=RuleStatus.ARCHIVED)
+        | Q(pk__in=archived.values("pk")[:_MOST_ARCHIVED])
+    )
+    return list(rules.select_related("partner", "app").order_by("name", "pk"))
 
 
 def _postback_by_rule(rows: Sequence[Postback]) -> dict[int, Postback]:
@@ -158,6 +178,7 @@ class _Judge:
     rates: RatesOfDays
     is_undecided: bool
     served: Set[int]
+    began: float = field(default_factory=time.thread_time)
 
     @classmethod
     def of(
@@ -212,6 +233,8 @@ class _Judge:
     ) -> Sequence[Refusal]:
         if state.compiled is None:
             return (_UNREADABLE,)
+        if time.thread_time() - self.began > _PATIENCE_SECONDS:
+            return (_NOT_LOOKED_AT,)
         rates = self.rates.of(self.event.event_time, known_at=moment)
         try:
             refusals, decision = all_refusals_and_decision(
