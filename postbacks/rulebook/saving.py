@@ -78,7 +78,7 @@ def lacks_room(rule: CallbackRule, definition: RuleDefinition) -> list[RuleError
         problems.append(
             RuleError("name", 0, f"An organization has at most {MOST_RULES:,} rules. {_ARCHIVE}")
         )
-    if is_moved and _most_of_an_app(rules, rule.app_id) >= MOST_RULES_OF_APP:
+    elif is_moved and _most_of_an_app(rules, rule.app_id) >= MOST_RULES_OF_APP:
         sentence = f"An app has at most {MOST_RULES_OF_APP:,} rules, with those for all apps."
         problems.append(RuleError("app", 0, f"{sentence} {_ARCHIVE}"))
     if size > max(LARGEST_RULE, size_before):
