@@ -24,7 +24,7 @@ from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_r
 from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models import Postback, SkipReason
-from postbacks.models.stored import load_rows
+from postbacks.models.stored import EventRow, load_rows
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import own_attribution
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
@@ -71,9 +71,11 @@ def render_postbacks(
         if postback.event_id not in known_events
     }
     rows = load_rows(keys)
-    known = [
-        known_events[each] for each in {p.event_id: None for p in postbacks} if each in known_events
-    ]
+    places: dict[int, list[int]] = {}
+    for place, postback in enumerate(postbacks):
+        places.setdefault(postback.event_id, []).append(place)
+    known = [known_events[event_id] for event_id in places if event_id in known_events]
+    sources: list[StoredEvent | EventRow] = [*known, *rows]
     batch = _Batch(
         rules=rules,
         current_rules=current_rules,
@@ -91,12 +93,9 @@ def render_postbacks(
         ),
     )
     rendered = [_EVENT_GONE] * len(postbacks)
-    places: dict[int, list[int]] = {}
-    for place, postback in enumerate(postbacks):
-        places.setdefault(postback.event_id, []).append(place)
     size, began = 0, time.perf_counter()
     before = began
-    for source in (*known, *rows):
+    for source in sources:
         event = None
         for place in places[source.id]:
             if size > BATCH_BYTES or before - began > BATCH_SECONDS:
