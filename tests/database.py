@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import TypeVar, cast
 
@@ -16,6 +18,8 @@ from django.db import connection
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
+from postbacks.callbacks.rules import compiled
+from postbacks.infrastructure import known_configuration
 from postbacks.infrastructure.database import partitions, roles
 
 T = TypeVar("T")
@@ -69,18 +73,42 @@ BEGIN
     END LOOP;
 END $$
 """
+# Every time in them is moved by what has passed since, within the day that their partition is for.
 _COPY_BACK = """
 DO $$
 DECLARE
     kept record;
+    passed interval := date_trunc('second', now() - '{made_at}'::timestamptz);
 BEGIN
     SET LOCAL session_replication_role = replica;
-    FOR kept IN SELECT relname FROM pg_class WHERE relnamespace = '{kept}'::regnamespace LOOP
-        EXECUTE format('INSERT INTO public.%1$I TABLE {kept}.%1$I', kept.relname);
+    IF (now() AT TIME ZONE 'UTC')::date <> ('{made_at}'::timestamptz AT TIME ZONE 'UTC')::date THEN
+        passed := '0';
+    END IF;
+    FOR kept IN
+        SELECT relname, string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS columns,
+            string_agg(
+                quote_ident(attname) || CASE atttypid WHEN 'timestamptz'::regtype
+                    THEN format(' + %L::interval', passed) ELSE '' END,
+                ', ' ORDER BY attnum) AS "values"
+        FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0
+        WHERE relnamespace = '{kept}'::regnamespace AND relkind = 'r'
+        GROUP BY relname
+    LOOP
+        EXECUTE format('INSERT INTO public.%1$I (%2$s) SELECT %3$s FROM {kept}.%1$I',
+            kept.relname, kept.columns, kept."values");
     END LOOP;
 END $$
 """
-_made_once: dict[Callable[[], object], object] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    schema: str  # where the rows are
+    made_at: datetime
+    made: object
+
+
+_made_once: dict[Callable[[], object], _Kept] = {}
 
 
 def create() -> None:
@@ -166,15 +194,47 @@ def made_once(make: Callable[[], T]) -> T:
     """Return what a function makes in the empty database, where its rows are then.
 
     It runs once in a process. Later calls put its rows back, which is many times faster, so that
-    the times and ids in them are those of the first call.
+    the ids in them are those of the first call, and times are later by what has passed since.
     """
-    kept = f"kept_{list(_made_once).index(make) if make in _made_once else len(_made_once)}"
     if make in _made_once:
-        superuser().execute(_COPY_BACK.format(kept=kept))
+        kept = _made_once[make]
+        superuser().execute(_COPY_BACK.format(kept=kept.schema, made_at=kept.made_at))
+        _forget_rows_of_same_ids()
     else:
-        _made_once[make] = make()
-        superuser().execute(_COPY.format(kept=kept))
-    return cast(T, deepcopy(_made_once[make]))
+        made = make()
+        kept = _Kept(f"kept_{len(_made_once)}", datetime.now(UTC), made)
+        superuser().execute(_COPY.format(kept=kept.schema))
+        _made_once[make] = kept
+    return cast(T, deepcopy(kept.made))
+
+
+def _forget_rows_of_same_ids() -> None:
+    """Empty what this process keeps in memory: another test may have changed rows of these ids."""
+    known_configuration._version._read_at = -known_configuration.SECONDS
+    compiled._requests = compiled._WeightedCache(compiled._KEPT_REQUESTS)
+    compiled._marked_at.clear()
+
+
+def is_kept(make: Callable[[], object]) -> bool:
+    """Tell whether a function's rows can be put back."""
+    return make in _made_once
+
+
+def is_empty() -> bool:
+    """Tell whether no table has a row."""
+    written = superuser().execute(_WRITTEN).fetchall()
+    exists = sql.SQL("SELECT EXISTS (SELECT FROM public.{})")
+    return not any(
+        superuser().execute(exists.format(sql.Identifier(table))).fetchone() == (True,)
+        for (table,) in written
+    )
+
+
+_WRITTEN = """
+SELECT relname FROM pg_class
+WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0
+  AND relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission')
+"""
 
 
 @cache

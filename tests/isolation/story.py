@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
@@ -11,7 +12,7 @@ from django.db import connection, models
 from psycopg import sql
 
 from apps_registry.audit.actions import Action
-from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as, current_actor
 from apps_registry.audit.audited_model import log_action
 from apps_registry.models import (
     App,
@@ -64,7 +65,7 @@ from postbacks.models import (
 )
 from postbacks.privacy.requests import DeviceToErase, request_erasure
 from tests import make
-from tests.database import as_role
+from tests.database import as_role, is_empty, is_kept, made_once
 
 MARKER = "ZQXMARK"
 # What is read by code before it is shown, and so was checked when it was written.
@@ -93,7 +94,23 @@ def tenant_models() -> list[type[TenantModel]]:
 
 
 def live_through(name: str) -> Story:
-    """Make a tenant with a row in each table, as people, SDKs and workers would have left them."""
+    """Make a tenant with a row in each table, as people, SDKs and workers would have left them.
+
+    The first in an empty database is made once in a process (see `made_once`).
+    """
+    if connection.in_atomic_block:
+        return _live_through(name)
+    make_story = _first_story(name, current_actor())
+    can_copy = is_kept(make_story) and not Organization.objects.exists()
+    return made_once(make_story) if can_copy or is_empty() else _live_through(name)
+
+
+@cache
+def _first_story(name: str, _by: Actor) -> Callable[[], Story]:
+    return partial(_live_through, name)
+
+
+def _live_through(name: str) -> Story:
     made = make.make_tenant(name)
     with as_role(roles.WORKER):
         with tenant(made.organization.pk):
