@@ -2,10 +2,9 @@
 
 from apps_registry.admin.api_tokens import ApiTokenAdmin
 from apps_registry.admin.apps import AppAdmin, BundleIdAdmin
-from apps_registry.admin.invitations import InvitationAdmin
-from apps_registry.admin.members import MembershipAdmin
 from apps_registry.admin.organizations import OrganizationAdmin
 from apps_registry.admin.partners import PartnerAdmin
+from apps_registry.admin.people import InvitationAdmin, MembershipAdmin
 from apps_registry.admin.sdk_keys import SdkKeyAdmin
 from apps_registry.admin.signing import ClickSigningKeyAdmin, SigningSecretAdmin
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
+from apps_registry.admin_base.form_fields import TimeZoneAdmin
 from apps_registry.admin_base.list_cells import CreatedColumn, HideArchived, LifecycleColumns
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.snippets import event_snippet
@@ -22,7 +23,6 @@ from apps_registry.admin_base.tenant_admin import (
     TenantInline,
     TenantRelatedFilter,
 )
-from apps_registry.admin_base.time_zones import TimeZoneAdmin
 from apps_registry.models import (
     App,
     BundleId,

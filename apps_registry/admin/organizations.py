@@ -8,11 +8,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
+from apps_registry.admin_base.form_fields import TimeZoneAdmin
 from apps_registry.admin_base.list_cells import CreatedColumn
 from apps_registry.admin_base.tenant_admin import ScopedAdmin
-from apps_registry.admin_base.time_zones import TimeZoneAdmin
 from apps_registry.models import Organization, User
-from apps_registry.people.sign_in import has_second_factor
+from apps_registry.people.members import has_second_factor
 from apps_registry.roles import Right
 from apps_registry.tenancy import NoTenantError, current_organization
 

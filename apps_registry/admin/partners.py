@@ -9,11 +9,11 @@ from django.db.models import Field, Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
+from apps_registry.admin_base.form_fields import CommaSeparatedField
 from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns, day
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin, SecretInline, TenantForm
 from apps_registry.admin_base.theme import TextInput
-from apps_registry.comma_list import CommaSeparatedField
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.models.partners import ALLOWED_HOST, NETWORK_ID
 from apps_registry.roles import Right

@@ -1,14 +1,35 @@
-"""Changes of memberships. An organization always keeps one owner, who alone can add others."""
+"""Who may sign in and with what, and changes of memberships.
 
+An organization always keeps one owner, who alone can add others.
+"""
+
+from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef
 
-from apps_registry.models import ApiToken, Membership
-from apps_registry.people.sign_in import second_factors
+from apps_registry.models import ApiToken, Membership, User
+from apps_registry.people.invitations import is_invited
 from apps_registry.roles import Role
 
+NOT_A_MEMBER = "You are not a member of an organization yet. Ask an owner to invite you."
 _LAST_OWNER = "This is the last owner. Make somebody else an owner first."
+_FACTOR_TYPES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+
+
+def may_sign_in(person: User) -> bool:
+    """Return whether a person has a membership or an open invitation, or is an operator."""
+    return person.may_sign_in() or is_invited(person.email)
+
+
+def second_factors() -> "models.QuerySet[models.Model]":
+    """Return everybody's authenticator apps and passkeys; recovery codes are no second factor."""
+    rows: models.QuerySet[models.Model] = Authenticator.objects.filter(type__in=_FACTOR_TYPES)
+    return rows
+
+
+def has_second_factor(person: User) -> bool:
+    return second_factors().filter(user=person).exists()
 
 
 def of_organization(organization_id: int) -> "models.QuerySet[Membership]":

@@ -14,7 +14,7 @@ from django.urls import reverse
 from apps_registry.client_address import client_address
 from apps_registry.mail_text import one_line
 from apps_registry.models import User
-from apps_registry.people.sign_in import NOT_A_MEMBER, may_sign_in
+from apps_registry.people.members import NOT_A_MEMBER, may_sign_in
 
 _NOWHERE = "0.0.0.0"  # noqa: S104  # a caller without an address, as behind a Unix socket
 

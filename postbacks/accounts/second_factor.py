@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from apps_registry.crypto import encryption
 from apps_registry.models import Membership, User
-from apps_registry.people.sign_in import has_second_factor, second_factors
+from apps_registry.people.members import has_second_factor, second_factors
 
 _GUARDED = "/admin/"
 _UNGUARDED = (

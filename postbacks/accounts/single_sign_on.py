@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from apps_registry.models import Invitation, User
 from apps_registry.people import invitations
-from apps_registry.people.sign_in import NOT_A_MEMBER
+from apps_registry.people.members import NOT_A_MEMBER
 from postbacks.accounts.audit import as_person
 
 _FAILED = "The single sign-on did not work. Try again, or sign in with your password."

@@ -30,7 +30,7 @@ from apps_registry.audit.actors import acting_as
 from apps_registry.models import ClaimState, Organization, StoreClaim
 from apps_registry.models.store_claims import lock_number
 from apps_registry.tenancy import tenant
-from postbacks.insights.installation import read_installation
+from postbacks.insights.health import read_installation
 from postbacks.intake.skadnetwork import unclaimed
 from postbacks.intake.skadnetwork.recording import find_store_owner
 from postbacks.models import Event, UnclaimedCopy

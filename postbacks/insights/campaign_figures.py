@@ -18,8 +18,8 @@ from apps_registry.models import Campaign
 from apps_registry.tenancy import current_organization
 from postbacks.callbacks.currency.conversion import USD
 from postbacks.callbacks.currency.stored_rates import load_rates
+from postbacks.infrastructure.database.statements import fetch_rows
 from postbacks.insights.periods import Period
-from postbacks.insights.statements import fetch_rows
 from postbacks.models import EventSource, InstallKind, TouchpointKind
 
 T = TypeVar("T")

@@ -1,18 +1,89 @@
-"""What was rejected as fraud, by partner and reason, and which sites look invented."""
+"""The fraud report: what was rejected, and each night's search for sites that look invented.
+
+A report, not a judge: nothing is rejected by it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+from django.db import transaction
 
 from postbacks.attribution import reasons
-from postbacks.attribution.outliers import LABELS, share_within_hour
+from postbacks.attribution.outliers import (
+    BOUNDS,
+    LABELS,
+    LEAST_INSTALLS,
+    is_outlier,
+    share_within_hour,
+)
+from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
-from postbacks.insights.outlier_sites import TIDYING_NAME
+from postbacks.infrastructure.database.statements import fetch_rows
 from postbacks.insights.periods import Period
-from postbacks.insights.statements import fetch_rows
-from postbacks.models import EventSource, InstallKind, SiteTimes, Tidying
+from postbacks.models import EventSource, InstallKind, SiteTimes, Tidying, TouchpointKind
 
 MOST_ROWS = 200
+LOOKBACK = timedelta(days=7)
+TIDYING_NAME = "site times"
+
+_COUNT_INSTALLS = load_sql(
+    "postbacks.insights", "count_installs_by_site", InstallKind, TouchpointKind
+)
+_INSERT_OUTLIERS = """
+INSERT INTO site_times (organization_id, app_id, partner_id, site_id, day, times)
+SELECT organization_id, app_id, partner_id, site_id, %(day)s, times
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
+    organization_id bigint, app_id bigint, partner_id bigint, site_id text, times integer[]
+)
+ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _SiteInstalls:
+    """A site's installs by the time after the click; `times` has a count for each bar."""
+
+    organization_id: int
+    app_id: int
+    partner_id: int
+    site_id: str
+    times: list[int]
+
+
+def record_outliers(now: datetime | None = None) -> int:
+    """Record tonight's outliers, once per UTC day; return how many there are.
+
+    The role must be the worker's.
+    """
+    until = (now or datetime.now(UTC)).replace(hour=0, minute=0, second=0, microsecond=0)
+    with transaction.atomic():
+        last_search = Tidying.objects.select_for_update().filter(name=TIDYING_NAME).first()
+        if last_search is not None and last_search.through >= until:
+            return 0
+        outliers = [site for site in _sites(until) if is_outlier(tuple(site.times))]
+        _insert(outliers, until.date())
+        Tidying.objects.update_or_create(name=TIDYING_NAME, defaults={"through": until})
+    return len(outliers)
+
+
+def _sites(until: datetime) -> list[_SiteInstalls]:
+    bounds = [bound.total_seconds() for bound in BOUNDS]
+    parameters = {
+        "bounds": bounds,
+        "since": until - LOOKBACK,
+        "until": until,
+        "least": LEAST_INSTALLS,
+    }
+    return prepared.fetch(_SiteInstalls, _COUNT_INSTALLS, parameters)
+
+
+def _insert(outliers: Sequence[_SiteInstalls], night: date) -> None:
+    if outliers:
+        rows = msgspec.json.encode(outliers).decode()
+        prepared.run(_INSERT_OUTLIERS, {"rows": rows, "day": night})
+
 
 _COUNT_REJECTIONS = load_sql("postbacks.insights", "count_rejections", EventSource, InstallKind)
 

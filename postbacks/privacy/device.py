@@ -15,10 +15,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import field
 
+from postbacks.infrastructure.database.statements import rows
 from postbacks.models import ErasureReach
 from postbacks.models.events import ERASED
 from postbacks.privacy import tombstones
-from postbacks.privacy.statements import rows
 from postbacks.privacy.tombstones import CUSTOMER, ID_KINDS
 from postbacks.values import identifiers
 from postbacks.values.placeholders import is_placeholder

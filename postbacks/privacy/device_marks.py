@@ -8,9 +8,9 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from postbacks.infrastructure.database.statements import run
 from postbacks.models.test_devices import FEWEST_DAYS, MOST_DAYS, MOST_MARKS, TestDevice
 from postbacks.privacy.requests import id_error
-from postbacks.privacy.statements import run
 from postbacks.privacy.tombstones import id_identifier, identifiers_by_kind
 from postbacks.values import identifiers
 

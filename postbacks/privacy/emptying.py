@@ -16,9 +16,9 @@ from django.db import transaction
 
 from apps_registry.crypto.encryption import SecretUnreadableError, decrypt
 from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.infrastructure.database.statements import rows, run
 from postbacks.models import InstallState, PostbackStatus, SkipReason, TestSend
 from postbacks.privacy.device import DeviceRows
-from postbacks.privacy.statements import rows, run
 from postbacks.values.outgoing_request import RenderedPostback
 
 BATCH = 500

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
 from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.infrastructure.database.statements import rows
 from postbacks.models import (
     ErasureMode,
     ErasureReach,
@@ -21,7 +22,6 @@ from postbacks.models import (
 )
 from postbacks.privacy import tombstones
 from postbacks.privacy.device import DeviceRows, Id, find_by_index
-from postbacks.privacy.statements import rows
 from postbacks.values import identifiers, refusals
 from postbacks.values.placeholders import why_no_id
 from postbacks.values.visible_text import hidden_character

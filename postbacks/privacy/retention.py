@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import OperationalError, connection
 
+from postbacks.infrastructure.database.statements import run
 from postbacks.models import TouchpointKind
-from postbacks.privacy.statements import run
 
 # Each deletes what nothing refers to any more, the replays themselves last.
 _DELETE_OLD_REPLAYS = (

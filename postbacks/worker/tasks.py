@@ -40,8 +40,8 @@ from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import is_running
-from postbacks.infrastructure.rate_limits import stores
-from postbacks.insights import outlier_sites
+from postbacks.infrastructure.rate_limits import limiter
+from postbacks.insights import fraud_report
 from postbacks.intake.claims import apple_ads
 from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
@@ -127,7 +127,7 @@ def tidy_up() -> None:
     partitions.ensure_partitions()
     delete_old_journals()
     retention.drop_old_days()
-    outlier_sites.record_outliers()
+    fraud_report.record_outliers()
     until = time.monotonic() + _TIDY_SECONDS
     for delete_batch in (
         retention.delete_old_touchpoint_keys,
@@ -138,7 +138,7 @@ def tidy_up() -> None:
         retention.delete_old_replays,
         delete_old_breakers,
         device_marks.delete_ended_marks,
-        stores.delete_expired_counts,
+        limiter.delete_expired_counts,
         caches.delete_expired_entries,
         delete_expired_copies,
         address_shortening.shorten_touchpoints,

@@ -8,7 +8,7 @@ from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks.attribution.outliers import is_outlier, share_within_hour
 from postbacks.infrastructure.database import roles
-from postbacks.insights.outlier_sites import TIDYING_NAME, record_outliers
+from postbacks.insights.fraud_report import TIDYING_NAME, record_outliers
 from postbacks.models import Attribution, Install, SiteTimes, Tidying
 from tests import make
 from tests.admin.pages import sign_in

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from postbacks.infrastructure.rate_limits.counting import Limiter, RateLimit, Store, StoreAwayError
-from postbacks.infrastructure.rate_limits.stores import (
+from postbacks.infrastructure.rate_limits.limiter import (
     PostgresStore,
     RedisStore,
     delete_expired_counts,

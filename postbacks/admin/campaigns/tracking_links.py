@@ -14,11 +14,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from apps_registry.admin_base.form_fields import CommaSeparatedField
 from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantForm, TenantRelatedFilter
 from apps_registry.admin_base.theme import TextInput
-from apps_registry.comma_list import CommaSeparatedField
 from apps_registry.links import normalized_parameters
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.models.apps import Platform

@@ -10,7 +10,7 @@ from apps_registry.admin_base.snippets import event_snippet
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
 from postbacks.infrastructure.database.prepared import load_sql
-from postbacks.insights.statements import fetch_row
+from postbacks.infrastructure.database.statements import fetch_row
 from postbacks.models import RuleStatus
 
 _READ_FIRST_STEPS = load_sql(

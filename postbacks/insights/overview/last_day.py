@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from postbacks.infrastructure.database.prepared import load_sql
-from postbacks.insights.statements import fetch_rows
+from postbacks.infrastructure.database.statements import fetch_rows
 from postbacks.models import PostbackStatus
 
 MOST_RULES = 5

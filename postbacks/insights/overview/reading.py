@@ -10,9 +10,9 @@ from django.db.models import Exists, OuterRef, Q
 from postbacks.delivery.lasting_failure import WARNINGS, current_failure, percent_of_way
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.infrastructure.database.statements import fetch_row, fetch_rows
 from postbacks.insights.overview.checklist import FirstSteps, read_first_steps
 from postbacks.insights.overview.last_day import LastDay, clock_hours, read_last_day
-from postbacks.insights.statements import fetch_row, fetch_rows
 from postbacks.models import (
     CallbackRule,
     HeldPostback,

@@ -1,8 +1,10 @@
-"""Runs the statements of figures for the current organization, rows by column names.
+"""Runs statements that are planned for their values: figures of some days, the rows of a device.
 
-Their values are written into the text, so that PostgreSQL plans for the days that they name.
+The values are written into the text. A plan that is kept would be the same for a device with few
+rows and one with very many, and for one day and for a month.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db import connection
@@ -10,6 +12,19 @@ from django.db import connection
 from apps_registry.tenancy import current_organization
 
 T = TypeVar("T")
+
+
+def rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
+
+
+def run(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> int:
+    """Run a statement and return how many rows it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.rowcount)
 
 
 def fetch_rows(row_type: type[T], statement: str, **parameters: Any) -> list[T]:

@@ -1,11 +1,13 @@
-"""The input for a time zone, free text that suggests zones, and the pages with one."""
+"""Form fields that Django has not: several short texts, and a time zone with suggestions."""
 
 import zoneinfo
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.admin.options import BaseModelAdmin
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 from django.forms.renderers import BaseRenderer
 from django.http import HttpRequest
@@ -13,6 +15,36 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.theme import TextInput
+
+
+class CommaSeparatedField(forms.CharField):
+    """Accept a list of texts; a subclass names the validator that each must pass."""
+
+    item_validator: ClassVar[RegexValidator]
+    item_label: ClassVar[str]  # with its article, as in “x” is not a host
+
+    def prepare_value(self, value: Any) -> str:
+        return ", ".join(value) if isinstance(value, list) else str(value or "")
+
+    def to_python(self, value: Any) -> Any:
+        items = [text for part in str(value or "").split(",") if (text := part.strip())]
+        faults = [(item, fault) for item in items if (fault := self._fault(item))]
+        if faults:
+            raise ValidationError(
+                [f"“{item}” is not {self.item_label}. {fault}" for item, fault in faults]
+            )
+        return items
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return self.prepare_value(initial) != str(data or "").strip()
+
+    def _fault(self, item: str) -> str:
+        try:
+            self.item_validator(item)
+        except ValidationError as error:
+            return " ".join(error.messages)
+        return ""
+
 
 # Names that only old systems need, such as US/Pacific and Etc/GMT+5, are accepted but not offered.
 _REGIONS = (
