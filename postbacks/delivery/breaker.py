@@ -15,6 +15,7 @@ from django.db import transaction
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.claiming import Lane
 from postbacks.delivery.http.response import TransportFailure
+from postbacks.delivery.resend import wake_pumps
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import BreakerState
@@ -53,6 +54,14 @@ _SAVE_BREAKERS = load_sql("postbacks.delivery", "save_breakers")
 _OPEN_LANES = f"""
 SELECT organization_id, host FROM circuit_breaker WHERE state <> '{BreakerState.CLOSED}'
 """  # noqa: S608  # our own word
+_CLOSE = f"""
+UPDATE circuit_breaker
+SET state = '{BreakerState.CLOSED}', reason = '', failures = 0, window_started_at = now(),
+    window_requests = 0, window_failures = 0, opened_at = NULL, next_probe_at = NULL,
+    probe_wait_seconds = 0
+WHERE organization_id = %(organization)s AND host = %(host)s AND state <> '{BreakerState.CLOSED}'
+RETURNING id
+"""  # noqa: S608  # our own words
 # If another worker has begun the next one meanwhile, one request more is sent than need be.
 _RETURN_PROBES = f"""
 UPDATE circuit_breaker AS breaker
@@ -228,6 +237,20 @@ def return_probes(lanes: Collection[Lane]) -> None:
     """Make the next probe of lanes due now, for theirs came back without an attempt."""
     if lanes:
         prepared.run(_RETURN_PROBES, _parameters(lanes))
+
+
+def close_after_test(result: AttemptResult, host: str) -> bool:
+    """Close the open breaker of a lane whose partner answered a test; tell whether there was one.
+
+    The test has found out what the next probe would.
+    """
+    if failure_of(result) != "":
+        return False
+    parameters = {"organization": result.organization_id, "host": host}
+    if not prepared.run(_CLOSE, parameters):
+        return False
+    wake_pumps()
+    return True
 
 
 def open_lanes() -> set[Lane]:

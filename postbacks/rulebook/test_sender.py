@@ -23,6 +23,7 @@ from apps_registry.crypto.encryption import decrypt
 from apps_registry.tenancy import tenant
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import AttemptResult
+from postbacks.delivery.breaker import close_after_test
 from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.pump import Wakeup
@@ -177,14 +178,17 @@ def _load(organization_id: int, id_: int) -> TestSend | None:
 
 
 def _sent(row: TestSend) -> AttemptResult:
-    opened = decrypt(row.sealed, context=row.seal_context)
-    rendered = msgspec.json.decode(opened, type=RenderedPostback)
     with open_transport() as transport:
-        result = attempt(_lease(row), rendered, transport)
+        result = attempt(_lease(row), _rendered(row), transport)
     if mark := test_send.mark_of(row):
         result = replace(result, detail=f"{mark} {result.detail}".strip())
     is_over = result.status != PostbackStatus.PENDING  # a test is tried once, whatever failed
     return result if is_over else replace(result, status=PostbackStatus.FAILED, wait_seconds=None)
+
+
+def _rendered(row: TestSend) -> RenderedPostback:
+    opened = decrypt(row.sealed, context=row.seal_context)
+    return msgspec.json.decode(opened, type=RenderedPostback)
 
 
 def _unsent(row: TestSend, detail: str) -> AttemptResult:
@@ -245,6 +249,9 @@ def _keep(row: TestSend, result: AttemptResult) -> None:
 
 
 def _store(row: TestSend, result: AttemptResult) -> None:
+    # What the next probe would find out is known now.
+    if row.sealed and close_after_test(result, _rendered(row).lane or ""):
+        result = replace(result, detail=f"{result.detail} {test_send.HOST_ANSWERS}".strip())
     stored: Mapping[str, object] = msgspec.to_builtins(result)
     now = datetime.now(UTC)
     unfinished = TestSend.objects.filter(pk=row.pk, finished_at=None)

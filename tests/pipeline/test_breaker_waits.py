@@ -123,6 +123,42 @@ def test_an_answer_to_a_probe_closes_it_for_rules_with_and_without_limits(
     assert breaker_of(gem) is None
 
 
+def test_a_test_send_that_is_answered_closes_it_and_what_waits_is_sent(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    answers = {"503": False, "429": False, "404": True, "302": True, "200": True}
+    partner = partner_answering(lambda path, _: (int(path[1:4]), {}, b""))
+    gem, coral = make_tenant(), make_tenant("Coral Bay")
+    waiting = make_tenant_rule(gem, url=f"{partner.url}/200")
+    record(gem, event())
+    decide()
+    make_breaker(gem, "ads.example.com:443")
+    make_breaker(coral, partner.host)
+
+    for code, closes in answers.items():
+        rule = make_tenant_rule(gem, url=f"{partner.url}/{code}", status=RuleStatus.PAUSED)
+        with database.as_role(roles.WORKER), tenant(gem.organization.pk):
+            CircuitBreaker.objects.filter(host=partner.host).delete()
+        make_breaker(gem, partner.host, state=BreakerState.HALF_OPEN)
+
+        tests = [
+            owner_of(gem).post(f"callback-rules/{rule.public_id}/test-send", {}).data["success"]
+            for _ in range(2)
+        ]
+
+        assert ["it answers again" in test["reason"] for test in tests] == [closes, False], code
+        with tenant(gem.organization.pk):
+            is_open = CircuitBreaker.objects.get(host=partner.host).state != BreakerState.CLOSED
+            assert is_open == (not closes), code
+    with tenant(gem.organization.pk):
+        assert CircuitBreaker.objects.get(host="ads.example.com:443").state == BreakerState.OPEN
+    with tenant(coral.organization.pk):
+        assert CircuitBreaker.objects.get().state == BreakerState.OPEN, "another organization's"
+    run_pump(until=all_ended(gem, 1 + 2 * len(answers)))
+    (sent,) = [each for each in postbacks_of(gem) if not each.test]
+    assert (sent.status, sent.rule_id) == (PostbackStatus.DELIVERED, waiting.pk)
+
+
 @pytest.mark.parametrize("limits", [{}, {"max_in_flight": 5}])
 def test_an_answer_ends_the_failures_in_a_row_that_other_workers_counted(
     ok_partner: RecordingPartner, run_pump: Run, limits: dict[str, int]
