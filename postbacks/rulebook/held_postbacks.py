@@ -7,6 +7,7 @@ needs no person: it follows a rule's new status, and ends a week of waiting.
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,29 +18,38 @@ from django.db.models.functions import Coalesce
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
-from apps_registry.models import Partner
+from apps_registry.models import AuditEntry, Partner
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery import holding
 from postbacks.delivery.holding import HELD_DAYS, QueueLane
+from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.resend import wake_pumps
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
     CallbackRule,
+    DeliveryAttempt,
     DuePostback,
     HeldPostback,
     HeldReason,
     JobAction,
+    Postback,
     PostbackJob,
+    PostbackStatus,
     RuleStatus,
     SkipReason,
 )
+from postbacks.rulebook.resending import NotResendableError, resend
 
 # How many released postbacks of a rule may wait in the queue: about what is sent until a job looks
 # again, so that the rule's fresh postbacks wait no longer than that behind a backlog.
 _MOST_QUEUED = 2_000
 _FEWEST_QUEUED = 20
+_GONE = 410
+_FAILURES_READ = 2_000
+_MOST_REFUSED = 100
+_UNDER_WAY = timedelta(minutes=5)  # longer than any request that was begun before the suspension
 MOST_COUNTED = 10_000  # of what archiving skips
 _SECONDS_AHEAD = 4
 _NEXT_LOOK = timedelta(seconds=1)
@@ -77,6 +87,50 @@ class _RuleToSettle:
 def held_count(rule: CallbackRule) -> int:
     """Return how many postbacks wait for a person since their rule was suspended."""
     return HeldPostback.objects.filter(rule=rule, reason=HeldReason.RULE_SUSPENDED).count()
+
+
+def refused_as_gone(rule: CallbackRule) -> list[Postback]:
+    """Return the postbacks whose answer 410 suspended a rule last, oldest first.
+
+    They failed, and were never held; who sends what is held wants them sent as well. Only the
+    organization's newest failures are read, and no more than a person can have sent at once.
+    """
+    since = datetime.now(UTC) - timedelta(days=HELD_DAYS)
+    suspended_at = (
+        AuditEntry.objects.filter(
+            object_type=rule._meta.db_table,
+            object_id=str(rule.public_id),
+            action=Action.SUSPENDED,
+            at__gt=since,
+        )
+        .order_by("-at")
+        .values_list("at", flat=True)
+        .first()
+    )
+    if suspended_at is None:
+        return []
+    failures = DeliveryAttempt.objects.filter(event_received_at__gt=since).exclude(
+        outcome=Outcome.DELIVERED
+    )
+    newest = failures.order_by("-event_received_at", "-id").values_list(
+        "postback_id", "event_received_at", "status_code", "started_at"
+    )[:_FAILURES_READ]
+    gone = {
+        (postback_id, received_at)
+        for postback_id, received_at, status_code, started_at in newest
+        if status_code == _GONE and started_at > suspended_at - _UNDER_WAY
+    }
+    if not gone:
+        return []
+    rows = Postback.objects.filter(
+        pk__in=[postback_id for postback_id, _ in gone],
+        event_received_at__in=[received_at for _, received_at in gone],
+        rule=rule,
+        status=PostbackStatus.FAILED,
+        last_status_code=_GONE,
+        test=False,
+    )
+    return list(rows.select_related("rule").order_by("id")[:_MOST_REFUSED])
 
 
 def waiting_count(rules: Iterable[CallbackRule], *, most: int) -> int:
@@ -125,6 +179,7 @@ def newest_job(rule: CallbackRule) -> PostbackJob | None:
 def start_job(rule: CallbackRule, action: JobAction) -> PostbackJob:
     """Have everything that a rule holds sent or dropped in the background.
 
+    Sending takes along what the partner refused with the 410 that suspended the rule, at once.
     A job that is running already is not doubled; if it does the other thing, it goes on with this
     one. Raises NotReleasableError where a rule that is not on would have to send.
     """
@@ -133,6 +188,10 @@ def start_job(rule: CallbackRule, action: JobAction) -> PostbackJob:
         raise NotReleasableError(
             f"The rule is not active ({state}). Correct it, set its status to active, then send."
         )
+    if action == JobAction.SEND:
+        for postback in refused_as_gone(rule):
+            with suppress(NotResendableError):  # it stays failed, and its page says why
+                resend(postback)
     job, is_new = PostbackJob.objects.get_or_create(
         rule=rule,
         reason=HeldReason.RULE_SUSPENDED,

@@ -45,7 +45,7 @@ from postbacks.callbacks.translation import read_rule_url
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.rules import default_delays
 from postbacks.rulebook import saving
-from postbacks.rulebook.held_postbacks import held_count
+from postbacks.rulebook.held_postbacks import held_count, refused_as_gone
 from postbacks.rulebook.test_send import is_proven, proof_of
 from postbacks.values.rule_choices import HttpMethod
 
@@ -258,8 +258,12 @@ class SwitchedRuleForm(CallbackRuleForm):
         return is_on and self.initial.get("status") != RuleStatus.ACTIVE
 
     def _leaves_held_open(self) -> bool:
-        is_saved = self.instance.pk is not None
-        return HELD not in self.data and is_saved and held_count(self.instance) > 0
+        if HELD in self.data or self.instance.pk is None:
+            return False
+        if held_count(self.instance) > 0:
+            return True
+        is_suspended = self.initial.get("status") == RuleStatus.SUSPENDED
+        return is_suspended and bool(refused_as_gone(self.instance))
 
     def _is_untested(self) -> bool:
         try:

@@ -29,16 +29,26 @@ _STARTED = {
 
 @dataclass(frozen=True, slots=True)
 class HeldView:
-    """What a rule holds, for its pages. `job` is the one that is running, if any."""
+    """What a rule holds, for its pages. `job` is the one that is running, if any.
+
+    `refused` postbacks got the 410 that suspended the rule: sending takes them along.
+    """
 
     count: int
+    refused: int
     job: PostbackJob | None
     may_send: bool
     address: str
 
     @property
     def is_one(self) -> bool:
-        return self.count == 1
+        return self.count + self.refused == 1
+
+    @property
+    def held_words(self) -> str:
+        """Return what is held, and what sending takes along."""
+        held = "1 held postback" if self.count == 1 else f"{self.count_text} held postbacks"
+        return _with_refused(held, self.count, self.refused)
 
     @property
     def count_text(self) -> str:
@@ -53,21 +63,32 @@ def held_view(rule: CallbackRule) -> HeldView | None:
     """Return what a rule holds; None if that is nothing and no job is running."""
     count, job = held_postbacks.held_count(rule), held_postbacks.newest_job(rule)
     running = job if job is not None and job.finished_at is None else None
-    if not count and running is None:
+    is_suspended = rule.status == RuleStatus.SUSPENDED
+    refused = len(held_postbacks.refused_as_gone(rule)) if count or is_suspended else 0
+    if not count and not refused and running is None:
         return None
     address = reverse("admin:postbacks_callbackrule_held", args=[rule.pk])
-    return HeldView(count, running, rule.status == RuleStatus.ACTIVE, address)
+    return HeldView(count, refused, running, rule.status == RuleStatus.ACTIVE, address)
 
 
-def held_choice(count: int) -> ActionChoice:
+def held_choice(count: int, refused: int) -> ActionChoice:
     """Return the question what to do with held postbacks when their rules are switched on."""
     which = "the held postback" if count == 1 else f"the {wording.number(count)} held postbacks"
+    which = _with_refused(which, count, refused)
     options = (
         (JobAction.SEND.value, "Send, to the addresses that the rules have now"),
         (JobAction.DROP.value, "Drop"),
         ("keep", "Decide later, on each rule's page"),
     )
     return ActionChoice(HELD, f"What should happen to {which}?", options)
+
+
+def _with_refused(held: str, count: int, refused: int) -> str:
+    """Add to what is held what the partner refused with the 410 that suspended the rule."""
+    if not refused:
+        return held
+    gone = f"{wording.number(refused)} that the partner refused with 410 Gone"
+    return f"{held} and {gone}" if count else gone
 
 
 def what_becomes_of_waiting(rule: CallbackRule, changed: Collection[str]) -> str:

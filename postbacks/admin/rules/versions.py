@@ -24,7 +24,7 @@ from postbacks.admin.rules.labels import (
 )
 from postbacks.models import CallbackRule, CallbackRuleVersion, JobAction, RuleStatus
 from postbacks.rulebook import saving, versions
-from postbacks.rulebook.held_postbacks import held_count
+from postbacks.rulebook.held_postbacks import held_count, refused_as_gone
 from postbacks.rulebook.test_send import is_proven
 
 _TRY_FIRST = "Open a rule to send a test first, or switch on anyway."
@@ -47,13 +47,15 @@ class SwitchingAdmin(ArchivingAdmin):
         untested = [str(rule) for rule in queryset if not is_proven(rule)]
         note = f"Not tested yet: {', '.join(untested)}. {_TRY_FIRST}" if untested else ""
         held_total = sum(held_count(rule) for rule in queryset)
+        suspended = [rule for rule in queryset if rule.status == RuleStatus.SUSPENDED]
+        refused_total = sum(len(refused_as_gone(rule)) for rule in suspended)
         if page := self.confirm_action(
             request,
             queryset,
             action="switch_on",
             question=question,
             description=note,
-            choice=held_choice(held_total) if held_total else None,
+            choice=held_choice(held_total, refused_total) if held_total + refused_total else None,
         ):
             return page
         switched = self._set_status(request, queryset, RuleStatus.ACTIVE, "Switched on.")
