@@ -20,7 +20,7 @@ from postbacks.callbacks.macros.names import OPEN_NAMES, Source
 from postbacks.callbacks.macros.value import RenderScope, number_of, present, text_of
 from postbacks.callbacks.values import macro_values
 from postbacks.values.attribution import ORGANIC
-from postbacks.values.identifiers import ADVERTISING_IDS, LEFT_OUT_IDS
+from postbacks.values.identifiers import ADVERTISING_IDS, LEFT_OUT_IDS, advertising_ids_on
 from postbacks.values.placeholders import is_placeholder, why_no_id
 
 _LONGEST_SHOWN: Final = 80
@@ -220,6 +220,15 @@ class _Search:
             or self._of_group(name, macro.group)
         )
 
+    def _fields_of(self, name: str) -> tuple[str, ...]:
+        """Return the event's fields that a macro is made of."""
+        if name == "advertising_id":
+            return _ADVERTISING_IDS
+        platform = self.facts.event.platform or self.facts.app.platform
+        if name == advertising_ids_on(platform)[0]:
+            return (name, "advertising_id")
+        return (_FIELDS.get(name, name),)
+
     def _of_another_event(self, name: str) -> _Cause | None:
         if name in _RETURNS:
             words = f"the device has not come back {_RETURNS[name]}"
@@ -234,13 +243,13 @@ class _Search:
         left_out = self.facts.event.fields.get(LEFT_OUT_IDS)
         if not isinstance(left_out, Mapping):
             return None
-        for field in _fields_of(name):
+        for field in self._fields_of(name):
             if field in left_out and (why := why_no_id(str(left_out[field]))):
                 return EmptyCause.NO_ID, f"the event's {field} is no ID: {why.rstrip('.')}"
         return None
 
     def _of_unreadable_field(self, name: str) -> _Cause | None:
-        for field in _fields_of(name):
+        for field in self._fields_of(name):
             value = self.facts.event.fields.get(field) or self.facts.event.params.get(field)
             if not value:
                 continue
@@ -292,11 +301,6 @@ class _Search:
             f"no exchange rate of {self.facts.event.currency} is known from the 7 days up to "
             f"{day:%b} {day.day}, {day.year}"
         )
-
-
-def _fields_of(name: str) -> tuple[str, ...]:
-    """Return the event's fields that a macro is made of."""
-    return _ADVERTISING_IDS if name == "advertising_id" else (_FIELDS.get(name, name),)
 
 
 def _value(source: Source, scope: RenderScope) -> object | None:

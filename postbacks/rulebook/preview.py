@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner
-from postbacks.callbacks.disclosure import values_for
+from postbacks.callbacks.disclosure import empty_macros_of, values_for
+from postbacks.callbacks.empty_macros import EmptyMacro
 from postbacks.callbacks.lint import KnownEvents, RuleWarning, WarningCode, lint
 from postbacks.callbacks.macros import RenderError, RuleError, TemplateError
 from postbacks.callbacks.partner_templates import RuleTemplate, rule_in_use, template_named
@@ -26,7 +27,8 @@ from postbacks.rulebook.trial_events import (
 class Preview:
     """A rule's request, credentials masked, and what is wrong or odd about the rule.
 
-    `skips` says why the rule, switched on, would not send the event.
+    `skips` says why the rule, switched on, would not send the event, `empty_macros` why macros of
+    its request have no value.
     """
 
     method: str
@@ -37,6 +39,7 @@ class Preview:
     missing: tuple[str, ...]
     remarks: tuple[RuleWarning, ...] = ()
     skips: tuple[Refusal, ...] = ()
+    empty_macros: tuple[EmptyMacro, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +121,5 @@ def _rendered(definition: RuleDefinition, trial: TrialEvent) -> Preview:
         problems,
         rendering.missing,
         skips=skips,
+        empty_macros=(empty_macros_of(rule, trial.facts, trial.rates) if rendering.missing else ()),
     )

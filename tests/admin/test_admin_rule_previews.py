@@ -85,6 +85,45 @@ def test_an_event_that_was_received_fills_the_request() -> None:
     assert chosen.event.name == "level_up"
 
 
+@pytest.mark.parametrize(
+    ("macro", "skips", "why_empty"),
+    [
+        ("{{gaid!}}", ["unknown to iOS"], []),
+        ("{{gaid_md5!}}", ["unknown to iOS"], []),
+        ("{{idfa!}}", ["idfa is no ID"], []),
+        ("{{idfa}}", [], ["idfa is no ID"]),
+        ("{{carrier}}", [], ["the event has no carrier"]),
+        ("{{carrier!}}", ["the event has no carrier"], []),
+        ("{{revenue_usd}}", [], ["no currency"]),
+        ("{{event_name}}", [], []),
+    ],
+)
+def test_a_macro_without_a_value_has_one_reason(
+    macro: str, skips: list[str], why_empty: list[str]
+) -> None:
+    made = make.make_tenant()
+    fields = {"platform": "ios", "idfa": "null", "revenue": 5}
+    id_ = _received(made, name="purchase", **fields)
+
+    answer = _ask(
+        sign_in(made.owner),
+        preview_event=id_,
+        triggers="purchase",
+        url=f"https://ads.example.com/p?a={macro}",
+        app=made.app.pk,
+    )
+
+    page = answer.context["rule"]
+    for said, expected in (
+        (page.preview.skips, skips),
+        ([macro.reason for macro in page.preview.empty_macros], why_empty),
+    ):
+        assert len(said) == len(expected), said
+        assert all(words in text for words, text in zip(expected, said, strict=True))
+    assert not any("never has a value" in remark.message for remark in page.remarks)
+    assert "or the person's consent" not in answer.content.decode()
+
+
 def test_an_event_that_the_rule_would_not_send_is_told_apart() -> None:
     made = make.make_tenant()
     id_ = _received(made, name="level_up")

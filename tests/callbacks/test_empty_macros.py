@@ -78,6 +78,13 @@ def _empty(text: str, of: Facts, **options: Any) -> tuple[EmptyMacro, ...]:
             "idfa is no ID: “${IDFA}” is a macro that was not filled in",
         ),
         ("{{gaid}}", facts({"left_out_ids": {"gaid": "null"}}), "no_id", "gaid is no ID: “null”"),
+        (
+            "{{gaid}}",
+            facts({"left_out_ids": {"advertising_id": "nil"}}, event={"platform": "android"}),
+            "no_id",
+            "advertising_id is no ID",
+        ),
+        ("{{idfa}}", facts({"left_out_ids": {"advertising_id": "nil"}}), "no_id", "is no ID"),
         ("{{gaid_sha1}}", facts({"left_out_ids": {"gaid": "null"}}), "no_id", "gaid is no ID"),
         ("{{gaid}}", facts({"left_out_ids": {"idfa": "null"}}), "unknown_to_platform", "iOS"),
         ("{{android_id}}", facts({"left_out_ids": {"android_id": "nil"}}), "no_id", "“nil”"),

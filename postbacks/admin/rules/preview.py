@@ -12,6 +12,7 @@ from postbacks.admin.rules.request_parts import (
     query_parts,
     without_wrong_parameters,
 )
+from postbacks.callbacks.empty_macros import EmptyMacro
 from postbacks.callbacks.lint import (
     RuleWarning,
     WarningCode,
@@ -78,7 +79,8 @@ class RulePreview:
 
     `template` is the partner's template that the rule still follows, `absent` what it requires
     and the rule lacks. `parameters` are the event's own, as macros. `skips` says why the event
-    would not be sent.
+    would not be sent. `missing` names the macros without a value; `empty_macros` has the reason of
+    each that no other part of the preview gives.
     """
 
     choices: tuple[EventChoice, ...]
@@ -91,6 +93,12 @@ class RulePreview:
     notes: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     skips: tuple[str, ...] = ()
+    empty_macros: tuple[EmptyMacro, ...] = ()
+
+    def is_said(self, message: str) -> bool:
+        """Tell whether the event's own reason says already why this macro has no value."""
+        macro = message.partition("}}")[0].partition("|")[0].rstrip("! ")
+        return macro.startswith("{{") and any(f"{macro}}}}}" in skip for skip in self.skips)
 
 
 def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
@@ -116,6 +124,7 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
     rendering = preview_definition(definition, event=event)
     notes += tuple(r.message for r in rendering.remarks if r.code == WarningCode.EVENT)
     sendable = _sendable(definition, rendering, event)
+    skips = skip_details(rendering.skips)
     template = template_in_use(definition)
     notes_on_parts = PartNotes(definition, platform_of(definition), template)
     return RulePreview(
@@ -130,7 +139,17 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
         absent=missing_rows(definition, template) if template else (),
         notes=notes,
         parameters=own,
-        skips=skip_details(rendering.skips),
+        skips=skips,
+        empty_macros=_unexplained(sendable, skips) if sendable else (),
+    )
+
+
+def _unexplained(sendable: Preview, skips: Sequence[str]) -> tuple[EmptyMacro, ...]:
+    """Return why macros have no value, without those whose lack skips the event: that says it."""
+    return tuple(
+        macro
+        for macro in sendable.empty_macros
+        if not any(f"{{{{{macro.macro}}}}}" in skip for skip in skips)
     )
 
 

@@ -153,7 +153,7 @@ def preview_content(values: dict[str, Any]) -> dict[str, Any]:
             app=find_app(rule.app, sdk_event),
         )
     content: dict[str, Any] = msgspec.to_builtins(request)
-    del content["skips"]
+    del content["skips"], content["empty_macros"]  # `problems` and `missing` say it
     skipped = skip_sentence(request.skips)
     content["problems"] = [
         *(
