@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
+from postbacks.admin.logs.postback_detail import attempt_view
 from postbacks.callbacks.rules.versions import save_rule
 from postbacks.infrastructure.database.roles import WORKER
 from postbacks.models import (
@@ -279,3 +280,18 @@ def test_numbers_of_an_event_keep_their_digits(story: Story) -> None:
     page = sign_in(story.tenant.owner).get(f"/admin/postbacks/event/{story.keys[Event][0]}/change/")
 
     assert page.content.decode().count("0.10000000000000000001") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status_code", "words"),
+    [
+        *(("blocked", None, "Nothing sent"), ("invalid_request", None, "Nothing sent")),
+        *(("timeout", None, "No answer"), ("", None, "No answer"), ("http_404", 404, "HTTP 404")),
+    ],
+)
+def test_a_try_says_whether_anything_went_out(
+    error: str, status_code: int | None, words: str
+) -> None:
+    made = DeliveryAttempt(error=error, status_code=status_code, duration_ms=3)
+
+    assert attempt_view(made).answer == words

@@ -92,7 +92,7 @@ def test_from_the_log_to_a_replay_that_is_followed_and_cancelled(
     work_on_replays()
     assert "Cancelled" in cancelled
     page = text_of(browser, f"{LIST}{replay.pk}/change/")
-    assert "Taken back from the queue" in page
+    assert "Left as they were, since it was cancelled" in page
     assert "data-progress" not in page
     assert "data-moving" not in text_of(browser, f"{LIST}{replay.pk}/progress/")
     assert {postback.status for postback in postbacks_of(made)} == {"failed", "delivered"}

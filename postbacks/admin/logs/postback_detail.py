@@ -21,6 +21,7 @@ from postbacks.callbacks.disclosure import values_for
 from postbacks.callbacks.macros import Rates, TemplateError, Value
 from postbacks.callbacks.rendering import facts_with_credit
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
+from postbacks.delivery.http.response import TransportFailure
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.resend import resend_refusal
 from postbacks.insights import wording
@@ -46,6 +47,7 @@ from postbacks.values.events import StoredEvent
 _USUAL_TIMEOUT = 15
 _SOON = timedelta(seconds=30)
 _SHOWN_ATTEMPTS = 50
+_NOT_SENT = frozenset({TransportFailure.BLOCKED.value, TransportFailure.INVALID_REQUEST.value})
 _TONES: Mapping[str, Tone] = {
     PostbackStatus.PENDING: Tone.INFO,
     PostbackStatus.DELIVERED: Tone.GOOD,
@@ -120,6 +122,13 @@ class AttemptView:
     rule_version: int | None = None
     differences: Sequence[RequestDifference] = ()
     empty_macros: EmptyMacros = ()
+
+    @property
+    def answer(self) -> str:
+        """Return the status that came back, or that none came, or that nothing went out."""
+        if self.attempt.status_code is not None:
+            return f"HTTP {self.attempt.status_code}"
+        return "Nothing sent" if self.attempt.error in _NOT_SENT else "No answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +296,7 @@ def sentence_of(
     if postback.test:
         return _test_sentence(postback)
     if postback.status == PostbackStatus.SKIPPED:
-        return (
-            "Decided not to send it: "
-            + wording.lower_first(_note(postback) or "its rule says so")
-            + "."
-        )
+        return f"Skipped, and not sent. {_note(postback) or 'The rule says so'}."
     if postback.status == PostbackStatus.DELIVERED:
         by = f" at the {_ordinal(delivered_by)} try" if delivered_by else ""
         again = " It is being sent again." if postback.next_attempt_at else ""

@@ -145,9 +145,9 @@ class ReplayView:
             "Waiting for their turn": progress.queued,
             "Delivered": progress.sent,
             "Given up": progress.failed,
-            "Tried, and tried again later": progress.retrying,
+            "Not delivered yet, tried again": progress.retrying,
             "Held, since their rule is suspended": progress.held,
-            "Taken back from the queue": progress.taken_back,
+            "Left as they were, since it was cancelled": progress.taken_back,
         }
         pairs = [Pair(label, wording.number(count)) for label, count in labels.items() if count]
         reasons = sorted(progress.skip_reasons.items(), key=lambda pair: (-pair[1], pair[0]))
