@@ -110,10 +110,13 @@ def why_odd(kind: str, value: str) -> str:
 
     Such an id is kept all the same: what a platform makes tomorrow is not known today.
     """
-    if _CANONICAL.fullmatch(value):
+    if kind not in _NAMES:
+        return ""
+    is_uuid_kind = kind in _UUID_KINDS
+    if is_uuid_kind and _CANONICAL.fullmatch(value.lower()):  # as nearly all are
         return ""
     text = value.strip()
-    if kind not in _NAMES or (kind in _UUID_KINDS and _UUID.fullmatch(text)):
+    if is_uuid_kind and _UUID.fullmatch(text):
         return ""
     if _HEX.fullmatch(text) and (
         len(text) in _DIGEST_LENGTHS or len(text) >= _HEX_IDS.get(kind, len(text) + 1)
