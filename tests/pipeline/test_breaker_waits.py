@@ -123,6 +123,7 @@ def test_an_answer_to_a_probe_closes_it_for_rules_with_and_without_limits(
     assert breaker_of(gem) is None
 
 
+@pytest.mark.usefixtures("test_worker")
 def test_a_test_send_that_is_answered_closes_it_and_what_waits_is_sent(
     partner_answering: PartnerAnswering, run_pump: Run
 ) -> None:
