@@ -76,7 +76,9 @@ def _texts_for_people(module: Path) -> Iterator[tuple[int, str]]:
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            is_sql = re.search(r"%\(\w+\)s|\b(?:SELECT|UPDATE|WHERE|FROM|ORDER BY)\b", node.value)
+            is_sql = re.search(
+                r"%\(\w+\)s|\b(?:SELECT|UPDATE|WHERE|FROM|ORDER BY|RETURNING)\b", node.value
+            )
             if " " in node.value.strip() and not is_sql and id(node) not in docstrings:
                 yield node.lineno, node.value
 

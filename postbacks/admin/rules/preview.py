@@ -22,6 +22,7 @@ from postbacks.callbacks.lint import (
     platform_names,
 )
 from postbacks.callbacks.macros import CATALOGUE, BodyType, RuleError
+from postbacks.callbacks.macros.catalogue import base_name
 from postbacks.callbacks.macros.parser import MacroCall, macros_in
 from postbacks.callbacks.partner_templates import RuleTemplate, TemplateParameter
 from postbacks.callbacks.rules.definition import RuleDefinition
@@ -97,8 +98,10 @@ class RulePreview:
 
     def is_said(self, message: str) -> bool:
         """Tell whether the event's own reason says already why this macro has no value."""
-        macro = message.partition("}}")[0].partition("|")[0].rstrip("! ")
-        return macro.startswith("{{") and any(f"{macro}}}}}" in skip for skip in self.skips)
+        begin, _, rest = message.partition("{{")
+        written = rest.partition("}}")[0].partition("|")[0].strip("! ")
+        name = "" if begin else base_name(written) or written
+        return bool(name) and any(f"{{{{{name}}}}}" in skip for skip in self.skips)
 
 
 def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
