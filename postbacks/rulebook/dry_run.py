@@ -12,8 +12,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from threading import BoundedSemaphore
 
 import msgspec
+from django.conf import settings
 from django.db import connection
 
 from apps_registry.crypto.keys import SIGNING_SECRET
@@ -51,6 +54,7 @@ TIME_BOX_SECONDS = 45.0
 MOST_KEPT = 20  # of an organization
 _SECONDS_AT_ONCE = 1.0  # of a web thread, then a worker goes on
 _STEP_SECONDS = 2.0  # of a worker, between its signs of life
+_EXAMPLES_SECONDS = 3.0  # in which fewer are shown than could be
 _LOCK_JOBS = "SELECT pg_advisory_xact_lock(hashtext('dry_run_job'), %s::bigint::int)"
 _IS_ANY_DUE = """
 SELECT EXISTS (SELECT FROM dry_run_job WHERE finished_at IS NULL)
@@ -121,8 +125,7 @@ def try_or_start(
     """
     events = Event.objects.filter(received_at__gte=since).values_list("id")
     if len(events[: BATCH + 1]) <= BATCH:
-        until = time.monotonic() + _SECONDS_AT_ONCE
-        finished = _try_now(definition, since, rule_id=rule_id, until=until)
+        finished = _try_at_once(definition, since, rule_id=rule_id)
         if finished is not None:
             return finished
     organization_id = current_organization()
@@ -137,6 +140,26 @@ def try_or_start(
         since=since,
         created_at=datetime.now(UTC),
     )
+
+
+def _try_at_once(
+    definition: RuleDefinition, since: datetime, *, rule_id: int | None
+) -> DryRun | None:
+    """Return the outcome; None if it takes too long, or too many are tried here already."""
+    places = _places()
+    if not places.acquire(blocking=False):
+        return None
+    try:
+        until = time.monotonic() + _SECONDS_AT_ONCE
+        return _try_now(definition, since, rule_id=rule_id, until=until)
+    finally:
+        places.release()
+
+
+@cache
+def _places() -> BoundedSemaphore:
+    """Return how many of a web process's threads may try rules at once."""
+    return BoundedSemaphore(max(1, settings.WEB_THREADS // 4))
 
 
 def _delete_oldest() -> None:
@@ -335,12 +358,15 @@ class _Run:
             self._count(outcome, served)
 
     def examples(self) -> Iterator[Example]:
-        """Yield the newest requests."""
+        """Yield the newest requests, until those that take long have taken long enough."""
+        until = time.monotonic() + _EXAMPLES_SECONDS
         events = load_events(self.would_send[-EXAMPLES:])
         rates = load_rates(event.event_time for event in events if event.has_money)
         installs = foresee_installs(events, self._installs)
         for event in reversed(events):
             yield self._example(event, installs.get(event.id), rates)
+            if time.monotonic() >= until:
+                return
 
     def _decide(
         self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays

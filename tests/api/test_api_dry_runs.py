@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
@@ -369,3 +370,28 @@ def test_who_starts_and_cancels_all_the_time_has_twenty_rows(
     with tenant(made.organization.pk):
         kept = DryRunJob.objects.order_by("id").values_list("public_id", flat=True)
         assert [str(public_id) for public_id in kept] == ids[-3:]
+
+
+def test_a_process_that_tries_as_many_as_it_may_leaves_more_to_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(past, "_places", lambda: BoundedSemaphore(0))
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL)
+    report(made.sdk_key)
+
+    answers = [_run(made, rule).status for _ in range(3)]
+
+    assert answers == [202, 202, 429]
+
+
+def test_examples_that_take_long_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "_EXAMPLES_SECONDS", 0.0)
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL)
+    report(made.sdk_key)
+    report(made.sdk_key)
+
+    answer = _run(made, rule).data
+
+    assert (answer["owed"], len(answer["examples"])) == (2, 1)
