@@ -510,3 +510,25 @@ def test_a_name_that_is_taken_is_named_in_place_of_a_test(partners: Partners) ->
     assert "Nothing was sent." in answer.content.decode()
     assert "name" in answer.content.decode().partition("Nothing was sent.")[2]
     assert partner.requests == []
+
+
+@pytest.mark.parametrize(
+    ("field", "line", "says"),
+    [
+        ("headers", "X-{}: 1", "These are 20,000 lines; write at most 100."),
+        ("event_map", "e{0} = f{0}", "These are 20,000 lines; write at most 1,000."),
+    ],
+)
+def test_what_is_too_much_for_a_rule_is_refused_before_it_is_looked_at(
+    field: str, line: str, says: str
+) -> None:
+    """Each header was looked for in all of the text, for 50 seconds."""
+    browser = sign_in(make.make_tenant().owner)
+    lines = "\n".join(line.format(number) for number in range(20_000))
+    sent = {"triggers": "purchase", "url": "https://a.example/", field: lines, "_live": "1"}
+
+    preview = browser.post(f"{LIST}preview/", sent).content.decode()
+    tested = browser.post(TEST, sent).content.decode()
+
+    assert says in preview
+    assert "Nothing was sent." in tested

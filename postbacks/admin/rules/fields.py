@@ -308,9 +308,10 @@ class PairLinesField(forms.CharField):
     widget = forms.Textarea
 
     def __init__(
-        self, *, separator: str, example: str, longest_value: int, **options: object
+        self, *, separator: str, example: str, longest_value: int, most: int, **options: object
     ) -> None:
         self.separator = separator
+        self.most = most
         self.example = example
         self.longest_value = longest_value
         super().__init__(**{"required": False, **options})  # type: ignore[arg-type]  # Django's own
@@ -326,7 +327,10 @@ class PairLinesField(forms.CharField):
         text = value if isinstance(value, str) else ""
         if "\x00" in text:
             raise ValidationError("Null characters are not allowed.")
-        for number, line in enumerate(text.splitlines(), start=1):
+        lines = text.splitlines()
+        if (count := sum(map(bool, map(str.strip, lines)))) > self.most:
+            raise ValidationError(f"These are {count:,} lines; write at most {self.most:,}.")
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             name, separator, paired = (part.strip() for part in line.partition(self.separator))

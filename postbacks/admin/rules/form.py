@@ -40,6 +40,7 @@ from postbacks.admin.rules.hints import (
     with_fix_applied,
 )
 from postbacks.callbacks.macros import RuleError
+from postbacks.callbacks.rules.definition import MOST_HEADERS, MOST_MAPPED
 from postbacks.callbacks.rules.versions import definition_from
 from postbacks.callbacks.translation import read_rule_url
 from postbacks.models import CallbackRule, RuleStatus
@@ -67,10 +68,18 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
     conditions_join = forms.ChoiceField(choices=JOINS, required=False)
     condition_lines = ConditionLinesField(required=False, initial=list)
     event_map = PairLinesField(
-        separator="=", example="purchase = af_purchase", longest_value=255, initial=dict
+        separator="=",
+        example="purchase = af_purchase",
+        longest_value=255,
+        most=MOST_MAPPED,
+        initial=dict,
     )
     headers = PairLinesField(
-        separator=":", example="X-Api-Key: {{credential.api_key}}", longest_value=8192, initial=dict
+        separator=":",
+        example="X-Api-Key: {{credential.api_key}}",
+        longest_value=8192,
+        most=MOST_HEADERS,
+        initial=dict,
     )
     success_codes = SuccessCodesField(max_length=200)
     body_contains = forms.CharField(required=False, max_length=1024, strip=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from django.forms import BoundField
 
@@ -18,6 +19,7 @@ from postbacks.admin.rules.hints import (
 from postbacks.admin.rules.request_parts import indented_template
 from postbacks.callbacks.lint import LOSES_IN_SILENCE, Fix, RuleWarning
 from postbacks.callbacks.macros import BodyType, RuleError
+from postbacks.callbacks.rules.definition import MOST_HEADERS
 from postbacks.models import CallbackRule
 
 
@@ -219,7 +221,9 @@ def _marks(form: CallbackRuleForm, bound: BoundField, findings: Findings) -> str
 
 def _headers(rule: CallbackRule) -> dict[str, str]:
     headers = rule.headers if isinstance(rule.headers, dict) else {}
-    return {f"headers.{name}": str(value) for name, value in headers.items()}
+    # Each is looked for in the input: no more than a rule may have.
+    shown = islice(headers.items(), MOST_HEADERS)
+    return {f"headers.{name}": str(value) for name, value in shown}
 
 
 def _differs(rule: CallbackRule, untouched: CallbackRule, name: str) -> bool:

@@ -18,6 +18,7 @@ from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.admin.rules.fields import PairLinesField
+from postbacks.callbacks.rules.definition import MOST_MAPPED
 from postbacks.callbacks.partner_templates import (
     CredentialAsked,
     MissingAnswer,
@@ -186,6 +187,7 @@ def _events(rule: RuleTemplate) -> forms.Field:
             separator="=",
             example=example.splitlines()[0],
             longest_value=255,
+            most=MOST_MAPPED,
             label=label,
             widget=forms.Textarea(attrs={**_INPUT, "rows": 4, "spellcheck": "false"}),
         )
