@@ -18,7 +18,6 @@ from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.admin.rules.fields import PairLinesField
-from postbacks.callbacks.rules.definition import MOST_MAPPED
 from postbacks.callbacks.partner_templates import (
     CredentialAsked,
     MissingAnswer,
@@ -32,6 +31,7 @@ from postbacks.callbacks.partner_templates import (
     template_named,
     unavailable_partners,
 )
+from postbacks.callbacks.rules.definition import MOST_MAPPED
 from postbacks.rulebook import partner_setup
 from postbacks.rulebook.partner_setup import Answers, ChosenEvents
 from postbacks.rulebook.saving import RuleProblemsError
