@@ -158,7 +158,9 @@ def test_pumps_outlive_a_database_that_goes_away_and_a_new_supervisor_waits_for_
     events = purchases(20)
     installation.is_database_wanted = False
 
+    sessions = installation.postgres()[1:]
     damage.kill_postmaster()
+    psutil.wait_procs(sessions, timeout=10)  # one that has not noticed yet may still store events
     refused = installation.post(events)
     psutil.Process(killed).kill()
     time.sleep(4.0)
