@@ -282,6 +282,7 @@ def _add_trials(scene: Scene, event: Event) -> None:
         definition={},
         sdk_event_id=event.event_id,
         made_at=event.received_at,
+        claimed_at=event.received_at,
         finished_at=event.received_at,
     )
     DryRunJob.objects.create(
