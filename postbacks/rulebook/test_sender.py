@@ -19,7 +19,7 @@ import msgspec
 from django.db import DatabaseError, connection
 
 from apps_registry.audit.actors import SYSTEM, acting_as
-from apps_registry.crypto.encryption import decrypt
+from apps_registry.crypto.encryption import SecretUnreadableError, decrypt
 from apps_registry.tenancy import tenant
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import AttemptResult
@@ -191,6 +191,13 @@ def _rendered(row: TestSend) -> RenderedPostback:
     return msgspec.json.decode(opened, type=RenderedPostback)
 
 
+def _lane(row: TestSend) -> str:
+    try:
+        return _rendered(row).lane or ""
+    except SecretUnreadableError:  # its key is gone: nothing was sent
+        return ""
+
+
 def _unsent(row: TestSend, detail: str) -> AttemptResult:
     lease = _lease(row)
     return AttemptResult(
@@ -250,7 +257,7 @@ def _keep(row: TestSend, result: AttemptResult) -> None:
 
 def _store(row: TestSend, result: AttemptResult) -> None:
     # What the next probe would find out is known now.
-    if row.sealed and close_after_test(result, _rendered(row).lane or ""):
+    if row.sealed and close_after_test(result, _lane(row)):
         result = replace(result, detail=f"{result.detail} {test_send.HOST_ANSWERS}".strip())
     stored: Mapping[str, object] = msgspec.to_builtins(result)
     now = datetime.now(UTC)
