@@ -6,6 +6,7 @@ logged at once while there is little to do, and many together while there is mor
 """
 
 import logging
+import math
 import os
 import select
 import time
@@ -395,10 +396,12 @@ class Pump:
         self._lanes.end(job, is_timeout=reply.error == TransportFailure.TIMEOUT)
 
     def _finish(self, job: Job, result: AttemptResult | Untried) -> None:
+        suspends = False
+        if isinstance(result, AttemptResult) and result.suspend_rule:
+            suspends = True
+            # Until it is logged, whatever is claimed was claimed before the rule was suspended.
+            self._suspended_at[result.rule_id, result.rule_version] = math.inf
         self._finished.put((job.lease, result))
-        suspends = isinstance(result, AttemptResult) and result.suspend_rule
-        if suspends:
-            self._suspended_at[_version(job)] = self.clock()
         self._wakeup.notify(
             is_urgent=suspends or not self._lanes.is_behind(job.lease.lane),
             is_batch_full=self._finished.qsize() >= MANY,
@@ -444,6 +447,9 @@ class Pump:
         return_claims(self._untried(Untried.LATE, Untried.RULE_OFF), seconds=0.0)
         for rule_id in suspended:
             hold_queued(rule_id)  # a job holds what is more than a batch
+        for _, result in made:
+            if result.suspend_rule:
+                self._suspended_at[result.rule_id, result.rule_version] = self.clock()
         # Only after they have left the front of the queue: the next probe is another postback.
         return_probes(unused_probes(self._unlogged))
         self._report_lanes(made)
@@ -508,7 +514,8 @@ class Pump:
 
 
 def _version(job: Job) -> tuple[int, int]:
-    return job.lease.postback.rule_id, job.rendered.rule_version
+    postback = job.lease.postback
+    return postback.rule_id, job.rendered.rule_version or postback.rule_version
 
 
 def _result_without_attempt(

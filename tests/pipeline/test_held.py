@@ -1,6 +1,7 @@
 """What a suspended rule holds: decided, kept out of the queue, and sent, dropped or expired."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from postbacks.delivery.enqueue import already_notified
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.lanes import most_of_one_lane
-from postbacks.delivery.pump import MANY
+from postbacks.delivery.pump import MANY, Pump
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     CallbackRule,
@@ -676,6 +677,46 @@ def test_a_dropped_one_can_be_decided_again(
     run_pump(until=lambda: len(ok_partner.requests) == 1)
 
     assert summary(gem) == [(PostbackStatus.DELIVERED, "")]
+
+
+def test_what_is_claimed_between_a_410_and_its_log_is_not_begun(
+    gem: make.Tenant, partner_answering: PartnerAnswering
+) -> None:
+    gone = partner_answering(lambda *_: (410, {}, b""))
+    make.make_tenant_rule(gem, url=gone.url)
+    record(gem, *purchases(MANY))
+    decide()
+    pumps: list[Pump] = []
+
+    def decide_while_answers_come(**_: object) -> int:
+        """Stand where the pump has logged and not yet claimed, until all in flight is answered."""
+        deadline = time.monotonic() + 30
+        while pumps[0]._finished.qsize() < pumps[0]._in_flight.total():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        return 0
+
+    def beat() -> bool:
+        with database.as_role(roles.WEB):
+            return len(held(gem)) + len(attempts_of(gem)) < MANY
+
+    with (
+        database.as_role(roles.WORKER),
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
+    ):
+        pumps.append(
+            Pump(
+                transport=transport,
+                decide=decide_while_answers_come,
+                prepare=rendering.render_postbacks,
+                beat=beat,
+                beat_seconds=0.05,
+            )
+        )
+        pumps[0].run(60)
+
+    assert len(gone.requests) <= most_of_one_lane(RequestsTransport.capacity)
+    assert len(held(gem)) == MANY - len(gone.requests)
 
 
 def test_what_was_claimed_and_not_begun_when_the_410_came_is_held_too(
