@@ -17,7 +17,7 @@ from postbacks.intake.events import body, fields, lenient_json, validation
 from postbacks.intake.links import reading
 from postbacks.intake.skadnetwork import recording, unclaimed
 from postbacks.models import rules, test_devices
-from postbacks.rulebook import replays
+from postbacks.rulebook import dry_run, replays, test_send
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "bounds.md"
 _ROW = re.compile(r"^\| (.+?) \| ([0-9][0-9,]*) \|", re.M)
@@ -35,6 +35,8 @@ BOUNDS = {
     "milliseconds of processor time for one rule's": int(conditions.RULE_SECONDS * 1000),
     "milliseconds of processor time for all": int(conditions.EVENT_SECONDS * 1000),
     "characters of a rule's name": rules.LONGEST_RULE_NAME,
+    "events that start a rule": definition.MOST_TRIGGERS,
+    "renamed events of a rule": definition.MOST_MAPPED,
     "waits between tries": rules.MOST_WAITS,
     "answers that say no": success.MOST_MARKS,
     "values of such an answer": success.MOST_VALUES,
@@ -63,6 +65,8 @@ BOUNDS = {
     "characters of a tracking link's": reading.MAX_QUERY,
     "postbacks of a replay": replays.MOST_POSTBACKS,
     "postbacks that a replay names": replays.MOST_IDS,
+    "test sends of": test_send.MOST_AT_ONCE,
+    "dry runs of": dry_run.MOST_AT_ONCE,
     "test devices": test_devices.MOST_MARKS,
     "rows of a CSV export": MAX_ROWS,
     "rows of a kind in a configuration": document.MOST_ROWS,

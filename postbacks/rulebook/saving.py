@@ -16,11 +16,11 @@ from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import current_organization
 from postbacks.callbacks.lint import amount_errors
 from postbacks.callbacks.macros import RuleError, TemplateError
+from postbacks.callbacks.macros.compiler import MOST_HEADERS
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSecrets
 from postbacks.callbacks.rules.conditions import compile_conditions
 from postbacks.callbacks.rules.definition import (
-    MOST_HEADERS,
     MOST_MAPPED,
     MOST_TRIGGERS,
     VALUE_BYTES,

@@ -515,7 +515,7 @@ def test_a_name_that_is_taken_is_named_in_place_of_a_test(partners: Partners) ->
 @pytest.mark.parametrize(
     ("field", "line", "says"),
     [
-        ("headers", "X-{}: 1", "These are 20,000 lines; write at most 100."),
+        ("headers", "X-{}: 1", "These are 20,000 lines; write at most 20."),
         ("event_map", "e{0} = f{0}", "These are 20,000 lines; write at most 1,000."),
     ],
 )

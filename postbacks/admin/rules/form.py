@@ -40,7 +40,8 @@ from postbacks.admin.rules.hints import (
     with_fix_applied,
 )
 from postbacks.callbacks.macros import RuleError
-from postbacks.callbacks.rules.definition import MOST_HEADERS, MOST_MAPPED
+from postbacks.callbacks.macros.compiler import MOST_HEADERS
+from postbacks.callbacks.rules.definition import MOST_MAPPED
 from postbacks.callbacks.rules.versions import definition_from
 from postbacks.callbacks.translation import read_rule_url
 from postbacks.models import CallbackRule, RuleStatus

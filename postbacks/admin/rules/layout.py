@@ -19,7 +19,7 @@ from postbacks.admin.rules.hints import (
 from postbacks.admin.rules.request_parts import indented_template
 from postbacks.callbacks.lint import LOSES_IN_SILENCE, Fix, RuleWarning
 from postbacks.callbacks.macros import BodyType, RuleError
-from postbacks.callbacks.rules.definition import MOST_HEADERS
+from postbacks.callbacks.macros.compiler import MOST_HEADERS
 from postbacks.models import CallbackRule
 
 

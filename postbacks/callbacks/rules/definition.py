@@ -17,7 +17,6 @@ from postbacks.values.rule_choices import (
 VALUE_BYTES: Final = 40  # that each value of a list takes in memory, however short it is
 MOST_TRIGGERS: Final = 1_000
 MOST_MAPPED: Final = 1_000
-MOST_HEADERS: Final = 100
 
 
 class RuleDefinition(Struct, frozen=True, kw_only=True):

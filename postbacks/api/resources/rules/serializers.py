@@ -28,9 +28,9 @@ from postbacks.api.resources.rules.parts import (
 from postbacks.api.strict import RowSerializer
 from postbacks.callbacks.lint import LOSES_IN_SILENCE, RuleWarning
 from postbacks.callbacks.macros import RuleError
+from postbacks.callbacks.macros.compiler import MOST_HEADERS
 from postbacks.callbacks.rules.definition import (
     CONTENT_FIELDS,
-    MOST_HEADERS,
     MOST_MAPPED,
     MOST_TRIGGERS,
 )
