@@ -100,6 +100,7 @@ def test_only_ios_apps_are_asked(made: make.Tenant) -> None:
 
 def test_the_page_says_whether_copies_come(made: make.Tenant) -> None:
     other = make.make_tenant("Moss Valley")
+    make.own_store_id(made.app, made.app.store_id)
 
     pages = [sign_in(each.owner).get(page_of(each)).content.decode() for each in (made, other)]
 

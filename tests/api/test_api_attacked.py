@@ -6,6 +6,7 @@ The runs are the same each time (`derandomize`), so that a finding can be gone a
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
@@ -23,7 +24,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.database import made_once
+from postbacks.infrastructure.database import roles
+from postbacks.models import WorkerHeartbeat
+from postbacks.models.heartbeats import CLUSTER
+from postbacks.rulebook import test_send
+from tests.database import as_role, made_once
 from tests.isolation.story import Story, live_through
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,6 +74,14 @@ def story(transactional_db: None) -> Iterator[Story]:
 
 def _live_through() -> Story:
     return live_through("Gem Harbor")
+
+
+@pytest.fixture(autouse=True)
+def _a_worker_lives(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a test send be waited for: a worker is there, and no thread waits for its answer."""
+    monkeypatch.setattr(test_send, "_waiters", lambda: BoundedSemaphore(0))
+    with as_role(roles.WORKER):
+        WorkerHeartbeat.beat(CLUSTER)
 
 
 @pytest.fixture(scope="module")

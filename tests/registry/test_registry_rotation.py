@@ -21,6 +21,7 @@ from apps_registry.key_rotation import rotate, sealed_models
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import tenant
+from postbacks.models import TestSend
 from tests import make
 from tests.accounts.people import code_of, sign_in_by_form
 
@@ -32,6 +33,7 @@ NEW = urlsafe_b64encode(b"n" * 32).decode()
 ENTER = "/accounts/second-factor/enter/"
 # Empty tables of allauth: providers stand in the settings, and what they give is not kept.
 NEVER_FILLED = {SocialApp, SocialToken}
+GONE_IN_A_MINUTE = {TestSend}  # a test whose key has gone since fails, and says so
 
 
 def partners_with_secrets(*names: str) -> list[Partner]:
@@ -181,7 +183,7 @@ def test_every_column_that_looks_sealed_is_rotated() -> None:
         if any(word in field.name for word in ("sealed", "secret", "encrypted", "cipher"))
     }
 
-    assert looks_sealed == {*sealed_models(), *NEVER_FILLED}
+    assert looks_sealed == {*sealed_models(), *NEVER_FILLED, *GONE_IN_A_MINUTE}
     assert PartnerCredential in looks_sealed
 
 
@@ -194,7 +196,11 @@ def test_only_rows_that_are_rotated_are_sealed() -> None:
         if _seals(path)
     }
 
-    assert named == {"apps_registry/crypto/encryption.py", "apps_registry/models/sealed.py"}
+    assert named == {
+        "apps_registry/crypto/encryption.py",
+        "apps_registry/models/sealed.py",
+        "postbacks/rulebook/test_send.py",
+    }
 
 
 def _for_three_times(random_bytes: Callable[[int], bytes]) -> Callable[[int], bytes]:
