@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psutil
+import psycopg
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
@@ -229,13 +231,22 @@ def test_a_postgresql_that_says_nothing_is_answered_503(
     assert again.split()[0] in {"202", "302"}
 
 
-def test_patience_begins_anew_with_each_statement_and_ends_with_the_request() -> None:
+def test_the_wait_begins_anew_with_each_statement_and_ends_with_the_request() -> None:
     since = []
     with stalls.not_for_ever():
         for _ in range(3):
             prepared.run("SELECT 1", {})
-            since.extend(patience.since for patience in stalls._watch.patience.values())
+            since.extend(wait.since for wait in stalls._watch.waits.values())
 
     assert since == sorted(set(since))
     assert len(since) == 3
-    assert not stalls._watch.patience
+    assert not stalls._watch.waits
+
+
+def test_the_watch_goes_on_when_a_connection_is_closed_as_it_is_cut() -> None:
+    def fileno() -> int:
+        raise psycopg.OperationalError("the connection is lost")
+
+    session = SimpleNamespace(closed=False, fileno=fileno)
+
+    stalls._cut(cast(Any, SimpleNamespace(connection=session)))

@@ -17,7 +17,7 @@ from django.db import connection
 from psycopg.pq import Format
 from psycopg.rows import RowFactory, kwargs_row, tuple_row
 
-from postbacks.infrastructure.database.stalls import go_on
+from postbacks.infrastructure.database.stalls import restart_wait
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ def one_round_trip() -> Iterator[Execute]:
 def _execute(
     session: psycopg.Connection, statement: str, parameters: Parameters, row_factory: RowFactory[T]
 ) -> psycopg.Cursor[T]:
-    go_on()
+    restart_wait()
     # Of psycopg's own kind: Django's puts values into the text, which can't be prepared.
     cursor = psycopg.Cursor(session, row_factory=row_factory)
     if _TIMESTAMPTZ_LOADER is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from threading import Lock, Thread, get_ident
 from typing import Final
 
+import psycopg
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -22,8 +23,8 @@ _OUTAGE_SECONDS: Final = 1.0  # that an outage counts for; then somebody asks Po
 
 
 @dataclass(slots=True)
-class _Patience:
-    """How long a thread has waited for its connection."""
+class _Wait:
+    """How long a thread has waited for an answer on its connection."""
 
     database: BaseDatabaseWrapper
     since: float = field(default_factory=time.monotonic)
@@ -34,7 +35,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.patience: dict[int, _Patience] = {}
+        self.waits: dict[int, _Wait] = {}
         self.away_until = 0.0
         self._process = 0
 
@@ -51,9 +52,9 @@ class _Watch:
             now = time.monotonic()
             # While the lock is held, nobody whose wait has ended uses the connection for another.
             with self.lock:
-                for patience in self.patience.values():
-                    if now > patience.since + SECONDS:
-                        _cut(patience.database)
+                for wait in self.waits.values():
+                    if now > wait.since + SECONDS:
+                        _cut(wait.database)
 
 
 _watch = _Watch()
@@ -67,21 +68,21 @@ def not_for_ever() -> Iterator[None]:
     """
     _watch.begin()
     thread = get_ident()
-    patience = _Patience(connections[connection.alias])
+    wait = _Wait(connections[connection.alias])
     with _watch.lock:
-        _watch.patience[thread] = patience
+        _watch.waits[thread] = wait
     try:
         yield
     finally:
         with _watch.lock:
-            del _watch.patience[thread]
+            del _watch.waits[thread]
 
 
-def go_on() -> None:
-    """Begin anew to count this thread's patience: PostgreSQL has answered, or is asked now."""
-    patience = _watch.patience.get(get_ident())
-    if patience is not None:
-        patience.since = time.monotonic()
+def restart_wait() -> None:
+    """Begin to count this thread's wait anew: PostgreSQL has answered, or is asked now."""
+    wait = _watch.waits.get(get_ident())
+    if wait is not None:
+        wait.since = time.monotonic()
 
 
 def note_outage() -> None:
@@ -98,5 +99,9 @@ def _cut(database: BaseDatabaseWrapper) -> None:
     session = database.connection
     if session is None or session.closed:
         return  # it is being opened, which has a limit of its own
-    with suppress(OSError), socket.socket(fileno=os.dup(session.fileno())) as copy:
+    # Its thread may close it at this moment. An error would end the watch of all threads.
+    with (
+        suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(session.fileno())) as copy,
+    ):
         copy.shutdown(socket.SHUT_RDWR)
