@@ -24,7 +24,7 @@ from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_r
 from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models import Postback, SkipReason
-from postbacks.models.stored import EventRow, load_rows
+from postbacks.models.stored import UndecodedEvent, load_undecoded_events
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import own_attribution
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
@@ -70,12 +70,12 @@ def render_postbacks(
         for postback in postbacks
         if postback.event_id not in known_events
     }
-    rows = load_rows(keys)
+    rows = load_undecoded_events(keys)
     places: dict[int, list[int]] = {}
     for place, postback in enumerate(postbacks):
         places.setdefault(postback.event_id, []).append(place)
     known = [known_events[event_id] for event_id in places if event_id in known_events]
-    sources: list[StoredEvent | EventRow] = [*known, *rows]
+    sources: list[StoredEvent | UndecodedEvent] = [*known, *rows]
     batch = _Batch(
         rules=rules,
         current_rules=current_rules,

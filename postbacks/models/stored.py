@@ -30,10 +30,10 @@ def load_events(keys: Iterable[tuple[int, datetime]]) -> list[StoredEvent]:
 
     The times bound the partitions that are read: without them, each of them is opened.
     """
-    return [row.event() for row in load_rows(keys)]
+    return [row.event() for row in load_undecoded_events(keys)]
 
 
-def load_rows(keys: Iterable[tuple[int, datetime]]) -> list["EventRow"]:
+def load_undecoded_events(keys: Iterable[tuple[int, datetime]]) -> list["UndecodedEvent"]:
     """Return events as `load_events` does, each still to be decoded, which takes memory."""
     pairs = list(keys)
     if not pairs:
@@ -41,11 +41,11 @@ def load_rows(keys: Iterable[tuple[int, datetime]]) -> list["EventRow"]:
     ids, received = zip(*pairs, strict=True)
     first, last = whole_days(received)
     parameters = {"ids": list(ids), "received": list(received), "first": first, "last": last}
-    rows = prepared.fetch(EventRow, _LOAD, parameters)
+    rows = prepared.fetch(UndecodedEvent, _LOAD, parameters)
     return sorted(rows, key=lambda row: row.id)
 
 
-class EventRow:
+class UndecodedEvent:
     """An event as it is stored; `event` decodes it."""
 
     __slots__ = ("_columns", "id")
