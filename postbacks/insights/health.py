@@ -32,24 +32,7 @@ LONGEST_WAIT = timedelta(minutes=10)
 # A paced rule makes its own postbacks wait, a suspended one is about to have them held, and an open
 # circuit breaker waits for its partner: none of these is a worker's fault.
 _OLDEST_DUE = load_sql("postbacks.insights", "find_oldest_due", BreakerState, RuleStatus)
-# The oldest of each organization is its first, as in the queue's index.
-_COUNT_UNDECIDED = """
-WITH RECURSIVE first AS (
-    (SELECT organization_id, received_at FROM undecided_event
-     ORDER BY organization_id, id LIMIT 1)
-    UNION ALL
-    SELECT next.organization_id, next.received_at
-    FROM first CROSS JOIN LATERAL (
-        SELECT organization_id, received_at FROM undecided_event
-        WHERE organization_id > first.organization_id ORDER BY organization_id, id LIMIT 1
-    ) AS next
-)
-SELECT (SELECT count(*) FROM (
-            SELECT FROM undecided_event ORDER BY organization_id, id LIMIT %s
-        ) AS counted),
-       coalesce(extract(epoch FROM now() - min(received_at)), 0)::int
-FROM first
-"""
+_COUNT_UNDECIDED = load_sql("postbacks.insights", "count_undecided_events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +229,7 @@ def read_installation() -> InstallationStatus:
 def _due() -> CheckResult:
     queued, due = _counts(
         "SELECT count(*), count(*) FILTER (WHERE due_at <= now() AND claim_id IS NULL) FROM "
-        "(SELECT due_at, claim_id FROM due_postback LIMIT %s) AS counted"
+        "(SELECT due_at, claim_id FROM due_postback LIMIT %(most)s) AS counted"
     )
     detail = f"In the queue: {_number(queued)}. Due now: {_number(due)}."
     return CheckResult(ok=due < MOST_COUNTED, detail=detail)
@@ -263,7 +246,9 @@ def _undecided() -> CheckResult:
 
 
 def _failures() -> CheckResult:
-    (count,) = _counts("SELECT count(*) FROM (SELECT FROM decision_failure LIMIT %s) AS counted")
+    (count,) = _counts(
+        "SELECT count(*) FROM (SELECT FROM decision_failure LIMIT %(most)s) AS counted"
+    )
     if not count:
         return CheckResult(ok=True, detail="Every event could be decided.")
     return CheckResult(
@@ -273,7 +258,7 @@ def _failures() -> CheckResult:
 
 def _counts(statement: str) -> tuple[int, ...]:
     with as_role(roles.WORKER), connection.cursor() as cursor:
-        cursor.execute(statement, [MOST_COUNTED])
+        cursor.execute(statement, {"most": MOST_COUNTED})
         row: tuple[int, ...] = cursor.fetchone()
     return row
 
