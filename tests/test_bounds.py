@@ -51,7 +51,7 @@ BOUNDS = {
     "bytes of a body": skeleton.LONGEST_BODY,
     "characters of a credential": compiled.LONGEST_CREDENTIAL,
     "bytes that are read of": response.MOST_BODY,
-    "bytes of large requests": lanes.HELD_BYTES,
+    "bytes of large requests": lanes.HEAVY_BYTES,
     "bytes of a request, inflated": body.MAX_BYTES,
     "events of a request": body.MAX_EVENTS,
     "bytes of an event's `params`": validation.MAX_PARAMS_BYTES,

@@ -33,7 +33,7 @@ _TIMEOUTS_OF_A_HANGING_LANE = 3
 _CLAIMED_TOGETHER = 64
 _MANY_CLAIMED_TOGETHER = 256  # where a look at the lanes and a claim pay for more
 SMALL_BYTES = 16 * 1024  # a request with which a pump may be full
-HELD_BYTES = 32 * 1024 * 1024  # of larger ones in a pump's hands
+HEAVY_BYTES = 32 * 1024 * 1024  # of larger ones in a pump's hands
 _RENDERING_SECONDS = 0.25  # in one claim, of postbacks that are slowly rendered
 _FEWEST = 8  # claimed together of a queue: fewer cost as much
 
@@ -95,15 +95,15 @@ class Turns:
 
 
 @dataclass(slots=True)
-class HeldBytes:
-    """Bounds what large requests take of a pump's memory, and slow ones to render of its time.
+class HeavyLanes:
+    """Bounds what lanes with large requests take of a pump's memory, and slow ones of its time.
 
     Lanes whose requests are small and quickly rendered are never held back. Of the others one
     organization has at most half.
     """
 
     _sizes: dict[Lane, tuple[int, float]] = field(default_factory=dict)  # and seconds
-    _held: dict[int, int] = field(default_factory=dict)  # of large ones, by the lease's id
+    _in_hand: dict[int, int] = field(default_factory=dict)  # of large ones, by the lease's id
     _total: int = 0
     _of_organization: Counter[int] = field(default_factory=Counter)
 
@@ -116,12 +116,12 @@ class HeldBytes:
         elif rendered.rendering is not None and lane in self._sizes:
             del self._sizes[lane]
         if size > SMALL_BYTES:
-            self._held[id(lease)] = size
+            self._in_hand[id(lease)] = size
             self._total += size
             self._of_organization[lane[0]] += size
 
     def release(self, lease: Lease) -> None:
-        size = self._held.pop(id(lease), 0) if self._held else 0
+        size = self._in_hand.pop(id(lease), 0)
         if size:
             self._total -= size
             self._of_organization[lease.lane[0]] -= size
@@ -137,18 +137,18 @@ class HeldBytes:
             return list(rooms)
         fitting = [room for room in rooms if room.queue.lane not in self._sizes]
         heavy = [room for room in rooms if room.queue.lane in self._sizes]
-        free, seconds = HELD_BYTES - self._total, _RENDERING_SECONDS
+        free, seconds = HEAVY_BYTES - self._total, _RENDERING_SECONDS
         promised: Counter[int] = Counter()
         random.shuffle(heavy)  # none comes last always
         for room in heavy:
             size, slowness = self._sizes[room.queue.lane]
             organization_id = room.queue.organization_id
             taken = self._of_organization[organization_id] + promised[organization_id]
-            bytes_left = min(free, HELD_BYTES // 2 - taken)
+            bytes_left = min(free, HEAVY_BYTES // 2 - taken)
             count = min(room.count, bytes_left // size)
             if slowness:
                 count = min(count, int(seconds / slowness))
-            is_beyond = size > HELD_BYTES // 2 or slowness > _RENDERING_SECONDS
+            is_beyond = size > HEAVY_BYTES // 2 or slowness > _RENDERING_SECONDS
             if count <= 0 and is_beyond and not taken and seconds == _RENDERING_SECONDS:
                 count = 1  # or it would never have its turn
             if count > 0:
@@ -164,7 +164,7 @@ class HeldBytes:
 
     def _is_full(self, organization_id: int, size: int) -> bool:
         taken = self._of_organization.get(organization_id, 0)
-        return taken > 0 and size > min(HELD_BYTES - self._total, HELD_BYTES // 2 - taken)
+        return taken > 0 and size > min(HEAVY_BYTES - self._total, HEAVY_BYTES // 2 - taken)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ from postbacks.delivery.enqueue import EarlyClaim
 from postbacks.delivery.holding import hold_claims, hold_queued
 from postbacks.delivery.http.response import Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
-from postbacks.delivery.lanes import HeldBytes, Job, Lanes, Shares, Speeds, Turns, claimed_together
+from postbacks.delivery.lanes import HeavyLanes, Job, Lanes, Shares, Speeds, Turns, claimed_together
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
 from postbacks.infrastructure.database import prepared
@@ -179,7 +179,7 @@ class Pump:
     _lanes: Lanes = field(init=False)
     _in_flight: Counter[Lane] = field(default_factory=Counter)
     _turns: Turns = field(default_factory=Turns)
-    _held: HeldBytes = field(default_factory=HeldBytes)
+    _heavy: HeavyLanes = field(default_factory=HeavyLanes)
     _failing: set[Lane] = field(default_factory=set)  # lanes that have a circuit breaker's row
     _unsure_claims: list[UUID] = field(default_factory=list)  # of events whose decision failed
     _look_after: QueuePlace = FIRST_PLACE
@@ -307,7 +307,7 @@ class Pump:
 
     def _early_room(self, lane: Lane) -> int:
         """Return how many fresh postbacks of a lane may be sent without waiting for a claim."""
-        return 0 if self._held.is_heavy(lane) else self._lanes.room_of(lane)
+        return 0 if self._heavy.is_heavy(lane) else self._lanes.room_of(lane)
 
     def _claim(self, due: Due) -> int:
         room = self._room
@@ -319,12 +319,12 @@ class Pump:
         try:
             if due.is_now(due.plain):
                 rooms = self._turns.allot(due.lanes, self._lanes.room_of, most)
-                rooms = self._held.fitting(rooms)
+                rooms = self._heavy.fitting(rooms)
                 leases += claim_rooms(rooms, most, claim_id=self.claim_ids.next())
             if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
                 leases += claim_paced(
                     most,
-                    busy={*self._lanes.full_lanes(), *self._held.full_lanes()},
+                    busy={*self._lanes.full_lanes(), *self._heavy.full_lanes()},
                     claim_id=self.claim_ids.next(),
                 )
         except Exception as error:
@@ -349,7 +349,7 @@ class Pump:
         self._failing.update(lease.lane for lease in leases if lease.is_failing)
         for lease, postback in zip(leases, rendered, strict=True):
             self._in_flight[lease.lane] += 1
-            self._held.add(lease, postback)
+            self._heavy.add(lease, postback)
             if (result := _result_without_attempt(lease, postback)) is not None:
                 self._finished.put((lease, result))
             else:
@@ -426,7 +426,7 @@ class Pump:
                 lease, result = self._finished.get_nowait()
                 self._unlogged.append((lease, result))
                 self._release_lane(lease.lane)
-                self._held.release(lease)
+                self._heavy.release(lease)
         except Empty:
             pass
         if not self._unlogged:

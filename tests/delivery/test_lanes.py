@@ -9,9 +9,9 @@ import pytest
 
 from postbacks.delivery.claiming import Lane, LaneQueue, Room
 from postbacks.delivery.lanes import (
-    HELD_BYTES,
+    HEAVY_BYTES,
     SMALL_BYTES,
-    HeldBytes,
+    HeavyLanes,
     Shares,
     most_of_one_lane,
 )
@@ -169,47 +169,47 @@ HOSTILE = [(1, f"{n}.example.com:443") for n in range(40)]
 QUIET, LARGE = (2, "quiet.example.com:443"), (3, "large.example.com:443")
 
 
-def granted(held: HeldBytes) -> Counter[Lane]:
-    rooms = held.fitting(rooms_for(*HOSTILE, QUIET, LARGE))
+def granted(heavy: HeavyLanes) -> Counter[Lane]:
+    rooms = heavy.fitting(rooms_for(*HOSTILE, QUIET, LARGE))
     return Counter({room.queue.lane: room.count for room in rooms})
 
 
-@pytest.mark.parametrize("size", [SMALL_BYTES + 1, 1024 * 1024, HELD_BYTES])
+@pytest.mark.parametrize("size", [SMALL_BYTES + 1, 1024 * 1024, HEAVY_BYTES])
 def test_large_requests_of_one_organization_leave_room_for_others(size: int) -> None:
-    held = HeldBytes()
+    heavy = HeavyLanes()
     for lane in (*HOSTILE, LARGE):  # their sizes become known
-        held.add(lease := lease_of(lane), rendered(size))
-        held.release(lease)
-    held.add(lease_of(QUIET), rendered(2_000))
+        heavy.add(lease := lease_of(lane), rendered(size))
+        heavy.release(lease)
+    heavy.add(lease_of(QUIET), rendered(2_000))
     leases = []
 
     for _ in range(5):  # claims whose requests hang
-        for lane, count in granted(held).items():
+        for lane, count in granted(heavy).items():
             if lane in HOSTILE:
                 leases += [lease_of(lane) for _ in range(count)]
                 for lease in leases[-count:]:
-                    held.add(lease, rendered(size))
+                    heavy.add(lease, rendered(size))
 
-    rooms = granted(held)
-    assert size * len(leases) <= max(HELD_BYTES // 2, size)
+    rooms = granted(heavy)
+    assert size * len(leases) <= max(HEAVY_BYTES // 2, size)
     assert rooms[QUIET] == 200
-    assert rooms[LARGE] >= 1 if size < HELD_BYTES else True
+    assert rooms[LARGE] >= 1 if size < HEAVY_BYTES else True
     assert not any(rooms[lane] for lane in HOSTILE)
-    assert set(held.full_lanes()) >= set(HOSTILE)
+    assert set(heavy.full_lanes()) >= set(HOSTILE)
     for lease in leases:
-        held.release(lease)
-    rooms = granted(held)
+        heavy.release(lease)
+    rooms = granted(heavy)
     assert any(rooms[lane] for lane in HOSTILE)
-    assert held.full_lanes() == []
+    assert heavy.full_lanes() == []
 
 
 def test_what_is_slowly_rendered_gets_a_moment_of_each_claim() -> None:
-    held = HeldBytes()
+    heavy = HeavyLanes()
     for lane in HOSTILE:
-        held.add(lease := lease_of(lane), rendered(100, seconds=0.05))
-        held.release(lease)
+        heavy.add(lease := lease_of(lane), rendered(100, seconds=0.05))
+        heavy.release(lease)
 
-    rooms = granted(held)
+    rooms = granted(heavy)
 
     assert 1 <= sum(rooms[lane] for lane in HOSTILE) <= 5
     assert (rooms[QUIET], rooms[LARGE]) == (200, 200)
