@@ -319,7 +319,7 @@ def test_what_would_lose_money_unnoticed_is_a_problem_with_its_remedy() -> None:
     ("field", "value"),
     [
         ("headers", {f"X-{n}": "{{revenue}}" for n in range(20_000)}),
-        ("headers", {f"X-{n}": "1" for n in range(101)}),
+        ("headers", {f"X-{n}": "1" for n in range(21)}),
         ("triggers", [f"event_{n}" for n in range(100_000)]),
         ("triggers", ["a"] * 1_001),
         ("event_map", {f"event_{n}": "e" for n in range(20_000)}),
@@ -334,13 +334,13 @@ def test_what_a_rule_may_not_have_is_refused_before_any_of_it_is_read(
     answer = owner_of(made).post(path, {**DRAFT, field: value})
 
     assert (answer.status, answer.pointers()) == (400, [f"/{field}"])
-    assert "send at most 1" in answer.details()
+    assert "send at most " in answer.details()
 
 
 def test_a_rule_of_the_form_with_too_many_headers_is_not_rendered() -> None:
     made = make.make_tenant()
     with tenant_of(made.organization.pk):
-        rule = make.make_rule(headers={f"X-{n}": "1" for n in range(101)})
+        rule = make.make_rule(headers={f"X-{n}": "1" for n in range(21)})
         preview = preview_definition(definition_from(rule))
 
     assert [problem.field for problem in preview.problems] == ["headers"]
