@@ -67,6 +67,8 @@ BOUNDS = {
     "postbacks that a replay names": replays.MOST_IDS,
     "test sends of": test_send.MOST_AT_ONCE,
     "dry runs of": dry_run.MOST_AT_ONCE,
+    "events of a dry run": dry_run.MOST_EVENTS,
+    "seconds of a dry run": int(dry_run.TIME_BOX_SECONDS),
     "test devices": test_devices.MOST_MARKS,
     "rows of a CSV export": MAX_ROWS,
     "rows of a kind in a configuration": document.MOST_ROWS,
