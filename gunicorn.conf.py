@@ -1,4 +1,4 @@
-"""The web server of the demo, the container and docs/production.md: `gunicorn postbacks.wsgi`.
+"""The web server of the demo, the container and docs/production.md: `gunicorn`.
 
 gunicorn finds this file in the folder that it is started in. What its command line or
 GUNICORN_CMD_ARGS say counts more.

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HEAD_BYTES: Final = 64 * 1024
-REQUEST_BYTES: Final = (
-    8 * 1024 * 1024
-)  # more than any door takes; what is longer is refused at once
+REQUEST_BYTES: Final = 8 * 1024 * 1024  # more than any door takes; longer ones are not waited for
 WAITING_BYTES: Final = 32 * 1024 * 1024  # of all requests that have come in part
 LONGEST_WAIT: Final = 4.0  # seconds that a program's request waits for a thread, else it gets 503
 LONGEST_WAIT_IN_OUTAGE: Final = 0.5  # else whoever came later would wait once more
@@ -46,6 +44,12 @@ _GONE: Final = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNORECASE)
 _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r)", re.IGNORECASE)
+_TOO_SLOW: Final = "The request did not come in time; send it again."
+_TOO_MANY: Final = "Too many requests are coming slowly; send it again."
+_TOO_BUSY: Final = (
+    "Requests that came before this one take too long. Nothing was stored; try again."
+)
+_PROBLEM: Final = [("Content-Type", "application/problem+json")]
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +65,7 @@ class Arriving:
     _ends_at: int | None = None  # where the body ends; None if it comes in chunks
     _chunk_at: int = 0
     _is_malformed: bool = False
+    _may_ask: bool = True  # to continue
 
     def is_complete(self) -> bool:
         """Tell whether a thread can answer without waiting for the caller."""
@@ -80,8 +85,9 @@ class Arriving:
 
     def asks_to_continue(self) -> bool:
         """Tell, once, whether the caller waits for a word before it sends the body."""
-        if not self._body_at:
+        if not (self._body_at and self._may_ask):
             return False
+        self._may_ask = False
         head = bytes(self.received[: self._body_at])
         without, asked = _EXPECT.subn(b"", head)
         if asked:
@@ -259,7 +265,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             self._refuse(arriving, status, f"The head is longer than {HEAD_BYTES} bytes.")
         elif self._arrived_bytes > WAITING_BYTES:
-            largest = max(self._arriving.values(), key=lambda one: len(one.received))
+            largest = max(self._arriving.values(), key=lambda each: len(each.received))
             self._refuse(largest, HTTPStatus.SERVICE_UNAVAILABLE, _TOO_MANY)
         elif arriving.asks_to_continue():
             with suppress(OSError):
@@ -330,16 +336,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             self.poller.unregister(conn.sock)
         self.nr_conns -= 1
         conn.close()
-
-
-_TOO_SLOW: Final = "The request did not come in time; send it again."
-_TOO_MANY: Final = "Too many requests are coming slowly; send it again."
-
-
-_TOO_BUSY: Final = (
-    "Requests that came before this one take too long. Nothing was stored; try again."
-)
-_PROBLEM: Final = [("Content-Type", "application/problem+json")]
 
 
 def _answer(status: HTTPStatus, detail: str) -> bytes:
