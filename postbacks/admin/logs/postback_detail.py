@@ -124,11 +124,15 @@ class AttemptView:
     empty_macros: EmptyMacros = ()
 
     @property
+    def is_sent(self) -> bool:
+        return self.attempt.error not in _NOT_SENT
+
+    @property
     def answer(self) -> str:
         """Return the status that came back, or that none came, or that nothing went out."""
         if self.attempt.status_code is not None:
             return f"HTTP {self.attempt.status_code}"
-        return "Nothing sent" if self.attempt.error in _NOT_SENT else "No answer"
+        return "No answer" if self.is_sent else "Nothing sent"
 
 
 @dataclass(frozen=True, slots=True)
