@@ -25,6 +25,10 @@ from postbacks.api.schema import ProblemSchema
 from postbacks.api.strict import StrictJsonParser
 from postbacks.web.middleware import own_transactions
 
+# In the answer that archives a rule or partner: how many postbacks that skips, at most
+# `held_postbacks.MOST_COUNTED`.
+SKIPPED_POSTBACKS = "Skipped-Postbacks"
+
 
 @own_transactions
 class OrganizationViewSet(CsvLists):
@@ -116,11 +120,6 @@ class OrganizationViewSet(CsvLists):
         self._transaction.enter_context(acting_as(_token_actor(request)))
 
 
-# A header of the answer that archives a rule or partner: how many postbacks that skips, at most
-# `held_postbacks.MOST_COUNTED`.
-SKIPPED_POSTBACKS = "Skipped-Postbacks"
-
-
 class RegistryViewSet(OrganizationViewSet):
     """Serves rows that people declare: they are created, changed and archived.
 
@@ -161,7 +160,7 @@ class RegistryViewSet(OrganizationViewSet):
         return response
 
     def skipped_by_archiving(self, row: Any) -> int | None:
-        """Return how many postbacks are skipped with the row; None if it has none ever."""
+        """Return how many postbacks archiving the row skips; None if it sends none."""
         return None
 
     def get_object_in_use(self) -> Any:

@@ -318,7 +318,8 @@ def _opened(device: DeviceRows, public_id: UUID, sealed: str) -> str:
 
 
 def _names_any(texts: Collection[str], text: str) -> bool:
-    return any(device_text in text.lower() for device_text in texts)
+    lowered = text.lower()
+    return any(device_text in lowered for device_text in texts)
 
 
 def empty_touchpoints(device: DeviceRows, batch: int = BATCH) -> Counts:

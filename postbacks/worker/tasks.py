@@ -63,8 +63,8 @@ _TIDY_SECONDS = 60.0
 _PUMP_TIMEOUT = 24 * 3600
 _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
-_SESSION_ENDS_SECONDS = 10.0  # until PostgreSQL has certainly ended one that was broken off
 _DRY_RUN_SLOT = -3
+_SESSION_ENDS_SECONDS = 10.0  # until PostgreSQL has certainly ended one that was broken off
 _SPEEDS: Speeds = {}  # of lanes, for the next pump of this process
 
 
