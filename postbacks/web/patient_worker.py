@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 HEAD_BYTES: Final = 64 * 1024
 REQUEST_BYTES: Final = 8 * 1024 * 1024  # more than any door takes; longer ones are not waited for
 WAITING_BYTES: Final = 32 * 1024 * 1024  # of all requests that have come in part
+QUEUED_BYTES: Final = 64 * 1024 * 1024  # ... and of those that have come, until they are answered
 LONGEST_WAIT: Final = 4.0  # seconds that a program's request waits for a thread, else it gets 503
 LONGEST_WAIT_IN_OUTAGE: Final = 0.5  # else whoever came later would wait once more
 SECONDS: Final = 30.0  # for a request, and a second more for each KiB that has come
@@ -46,6 +47,7 @@ _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNOREC
 _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r)", re.IGNORECASE)
 _TOO_SLOW: Final = "The request did not come in time; send it again."
 _TOO_MANY: Final = "Too many requests are coming slowly; send it again."
+_TOO_LARGE: Final = "The requests that wait for their answers are large; send it again."
 _TOO_BUSY: Final = (
     "Requests that came before this one take too long. Nothing was stored; try again."
 )
@@ -131,6 +133,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         super().__init__(*arguments, **options)
         self._arriving: dict[TConn, Arriving] = {}  # by the time that they began
         self._arrived_bytes = 0
+        self._queued_bytes = 0  # of requests that threads have or will get
         self._closing: dict[TConn, float] = {}  # until when each may linger
         self._looks_at = 0.0
         self._of_thread = threading.local()
@@ -196,7 +199,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         """Keep a connection for its next request, or close it."""
         if not self._is_patient:
             super().finish_request(conn, fs)
-        elif fs.cancelled() or fs.exception() or not fs.result():
+            return
+        self._queued_bytes -= conn.queued_bytes
+        conn.queued_bytes = 0
+        if fs.cancelled() or fs.exception() or not fs.result():
             self._hang_up(conn)
         elif next_request := conn.parser.unreader.take_buffered():
             conn.sock.setblocking(False)
@@ -273,8 +279,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 
     def _hand_over(self, arriving: Arriving) -> None:
         """Give a request to a thread, which reads it from memory."""
+        size = len(arriving.received)
+        if self._queued_bytes + size > QUEUED_BYTES:
+            self._refuse(arriving, HTTPStatus.SERVICE_UNAVAILABLE, _TOO_LARGE)
+            return
         self._forget(arriving)
         conn = arriving.connection
+        conn.queued_bytes = size
+        self._queued_bytes += size
         if conn.parser is None:
             conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
         conn.parser.unreader.unread(bytes(arriving.received))

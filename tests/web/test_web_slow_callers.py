@@ -1,16 +1,27 @@
 """Callers that send their requests slowly, and hang up slowly, hold no thread of the web server."""
 
+import logging
+import os
+import selectors
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.workers.gthread import TConn
 
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.models import Event
-from postbacks.web.patient_worker import REQUEST_BYTES, Arriving
+from postbacks.web.patient_worker import (
+    QUEUED_BYTES,
+    REQUEST_BYTES,
+    Arriving,
+    PatientWorker,
+)
 from tests.web.gunicorn_server import exchange
 
 EVENT = b'{"event_name": "purchase", "revenue": "9.99", "currency": "EUR"}'
@@ -220,3 +231,40 @@ def test_a_request_has_half_a_minute_and_a_second_for_each_kib() -> None:
 
     assert [empty.is_late(empty.began_at + seconds) for seconds in (29, 31)] == [False, True]
     assert [half.is_late(half.began_at + seconds) for seconds in (39, 41)] == [False, True]
+
+
+class IdleWorker(PatientWorker):
+    """A worker whose threads begin nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(1, os.getpid(), [], None, 30, Config(), logging.getLogger())
+        self.poller = selectors.DefaultSelector()
+        self.queued: list[TConn] = []
+
+    def enqueue_req(self, conn: TConn) -> None:
+        self.queued.append(conn)
+
+
+def test_requests_that_wait_for_a_thread_take_bounded_memory() -> None:
+    worker = IdleWorker()
+    head = POST + b"Content-Length: 4000000\r\n\r\n"
+    request = head + b"x" * 4_000_000
+    with ExitStack() as stack:
+        stack.callback(worker.tmp.close)
+        stack.callback(worker.poller.close)
+
+        def call() -> socket.socket:
+            server, caller = map(stack.enter_context, socket.socketpair())
+            worker.nr_conns += 1
+            worker._wait_for_request(TConn(worker.cfg, server, "", ""), request)
+            return caller
+
+        *_, refused = [call() for _ in range(QUEUED_BYTES // len(request) + 1)]
+        first = worker.queued[0]
+        answered: Future[bool] = Future()
+        answered.set_result(False)
+        worker.finish_request(first, answered)
+        call()
+
+        assert refused.recv(65_536).startswith(b"HTTP/1.1 503")
+        assert len(worker.queued) == QUEUED_BYTES // len(request) + 1
