@@ -9,7 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 if __name__ == "__main__":
-    gc.set_threshold(50_000, 20, 20)  # a fifth of a start went into looking for garbage
+    if sys.argv[1:2] != ["qcluster"]:  # which runs for days, and holds large requests
+        gc.set_threshold(50_000, 20, 20)  # what is loaded at the start is no garbage
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "postbacks.settings")
     try:
         execute_from_command_line(sys.argv)
