@@ -6,7 +6,6 @@ version and credentials are rendered.
 """
 
 import logging
-import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,14 +119,12 @@ def try_or_start(
 ) -> DryRun | DryRunJob:
     """Return the outcome for a batch of events, or start a job in the background for more.
 
-    A rule that takes a second for its batch goes on in the background, too. Raises
-    TooManyDryRunsError.
+    `rule_id` is the saved rule whose devices are served. A rule that takes a second for its batch
+    goes on in the background, too. Raises TooManyDryRunsError.
     """
-    events = Event.objects.filter(received_at__gte=since).values_list("id")
-    if len(events[: BATCH + 1]) <= BATCH:
-        finished = _try_at_once(definition, since, rule_id=rule_id)
-        if finished is not None:
-            return finished
+    finished = _try_at_once(definition, since, rule_id=rule_id)
+    if finished is not None:
+        return finished
     organization_id = current_organization()
     with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
         cursor.execute(_LOCK_JOBS, [organization_id])
@@ -145,13 +142,17 @@ def try_or_start(
 def _try_at_once(
     definition: RuleDefinition, since: datetime, *, rule_id: int | None
 ) -> DryRun | None:
-    """Return the outcome; None if it takes too long, or too many are tried here already."""
+    """Return the outcome; None for many events, for a slow rule, or if many are tried already."""
+    events, is_complete = _events_since(since, BATCH)
     places = _places()
-    if not places.acquire(blocking=False):
+    if not is_complete or not places.acquire(blocking=False):
         return None
     try:
         until = time.monotonic() + _SECONDS_AT_ONCE
-        return _try_now(definition, since, rule_id=rule_id, until=until)
+        run = _Run(saving.compiled(definition), datetime.now(UTC), rule_id)
+        run.load(events)
+        run.decide(until)
+        return None if run.waiting else run.outcome(since)
     finally:
         places.release()
 
@@ -278,46 +279,6 @@ def _events_since(since: datetime, most: int) -> tuple[list[tuple[int, datetime,
     return rows[most - 1 :: -1] if len(rows) > most else rows[::-1], len(rows) <= most
 
 
-def dry_run(
-    definition: RuleDefinition,
-    since: datetime,
-    *,
-    rule_id: int | None = None,
-    most: int = MOST_EVENTS,
-) -> DryRun:
-    """Return what a rule would have sent; `rule_id` is the saved rule whose devices are served."""
-    finished = _try_now(definition, since, rule_id=rule_id, most=most)
-    assert finished is not None  # noqa: S101  # it had all the time
-    return finished
-
-
-def _try_now(
-    definition: RuleDefinition,
-    since: datetime,
-    *,
-    rule_id: int | None,
-    most: int = MOST_EVENTS,
-    until: float = math.inf,
-) -> DryRun | None:
-    """Return the outcome; None if the time is over before."""
-    events, is_complete = _events_since(since, most)
-    run = _Run(saving.compiled(definition), datetime.now(UTC), rule_id)
-    for start in range(0, len(events), BATCH):
-        run.load(events[start : start + BATCH])
-        run.decide(until)
-        if run.waiting:
-            return None
-    return DryRun(
-        since=since,
-        events=len(events),
-        is_complete=is_complete,
-        would_send=len(run.would_send),
-        skipped=run.skipped,
-        not_matched=run.not_matched,
-        examples=tuple(run.examples()),
-    )
-
-
 @dataclass(slots=True)
 class _Run:
     """Decides one rule batch after batch, the oldest events first, as they came."""
@@ -347,7 +308,7 @@ class _Run:
         self.waiting.extend((event, installs.get(event.id), rates) for event in events)
         self.decided += len(batch) - len(events)
 
-    def decide(self, until: float = math.inf) -> None:
+    def decide(self, until: float) -> None:
         """Decide what is loaded and count the outcomes; what is left at that time waits."""
         decided: list[Decision | Refusal] = []
         while self.waiting and not (decided and time.monotonic() >= until):
@@ -356,6 +317,18 @@ class _Run:
         served = self._served_before(decided)
         for outcome in decided:
             self._count(outcome, served)
+
+    def outcome(self, since: datetime) -> DryRun:
+        """Return what was decided of all events since a time."""
+        return DryRun(
+            since=since,
+            events=self.decided,
+            is_complete=True,
+            would_send=len(self.would_send),
+            skipped=self.skipped,
+            not_matched=self.not_matched,
+            examples=tuple(self.examples()),
+        )
 
     def examples(self) -> Iterator[Example]:
         """Yield the newest requests, until those that take long have taken long enough."""

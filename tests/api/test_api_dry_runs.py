@@ -11,11 +11,9 @@ from django.db import connection
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks.callbacks.rules.versions import definition_from
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DryRunJob, Postback, RuleDevice
 from postbacks.rulebook import dry_run as past
-from postbacks.rulebook.dry_run import dry_run
 from tests import database, make
 from tests.admin.pages import sign_in
 from tests.api.calling import Program, owner_of, report
@@ -123,16 +121,20 @@ def test_other_apps_events_are_counted_and_left_alone() -> None:
     assert (answer.data["owed"], answer.data["not_matched"]) == (0, {"app": 1})
 
 
-def test_of_more_events_than_it_looks_at_the_newest_count() -> None:
+def test_of_more_events_than_it_looks_at_the_newest_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "BATCH", 2)
+    monkeypatch.setattr(past, "MOST_EVENTS", 3)
     made = make.make_tenant()
     rule = make.make_tenant_rule(made, URL)
     ids = [_report(made) for _ in range(4)]
 
-    with tenant(made.organization.pk):
-        run = dry_run(definition_from(rule), datetime.now(UTC) - timedelta(hours=1), most=3)
+    begun = _run(made, rule)
+    _work()
+    ended = owner_of(made).get(f"callback-rules/{rule.public_id}/dry-run").data
 
-    assert (run.events, run.would_send, run.is_complete) == (3, 3, False)
-    assert [it.event_id for it in run.examples] == ids[:0:-1]
+    assert begun.status == 202
+    assert (ended["events"], ended["owed"], ended["is_complete"]) == (3, 3, False)
+    assert [example["event_id"] for example in ended["examples"]] == ids[:0:-1]
 
 
 def test_events_from_before_are_left_out() -> None:

@@ -7,7 +7,7 @@ import pytest
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.versions import definition_from
 from postbacks.models import Event, Install
-from postbacks.rulebook.dry_run import dry_run
+from postbacks.rulebook.dry_run import DryRun, try_or_start
 from postbacks.rulebook.preview import preview_definition
 from tests.events import event, record
 from tests.make import make_tenant, make_tenant_rule
@@ -78,8 +78,9 @@ def test_a_dry_run_asks_for_the_credit_of_past_events(scope: str, owed: int) -> 
     )
 
     with tenant(gem.organization.pk):
-        run = dry_run(definition_from(scoped), datetime.now(UTC) - timedelta(hours=1))
+        run = try_or_start(definition_from(scoped), datetime.now(UTC) - timedelta(hours=1))
 
+    assert isinstance(run, DryRun)
     assert run.would_send == owed
     assert run.not_matched == {"attribution_scope": 1}
     assert {example.url for example in run.examples} == {"https://ads.example.com/?click=c-1"}
@@ -93,9 +94,10 @@ def test_a_dry_run_foresees_installs_that_are_not_decided_yet_and_records_none()
     scoped = make_tenant_rule(gem, partner=partner, attribution_scope="partner")
 
     with tenant(gem.organization.pk):
-        run = dry_run(definition_from(scoped), datetime.now(UTC) - timedelta(hours=1))
+        run = try_or_start(definition_from(scoped), datetime.now(UTC) - timedelta(hours=1))
         recorded = Install.objects.count()
 
+    assert isinstance(run, DryRun)
     assert (run.would_send, recorded) == (2, 0)
 
 
