@@ -105,7 +105,7 @@ class TestSender:
                         connection.close()
                     else:  # of one test: the others are sent all the same
                         logger.exception("A test could not be worked on")
-                    self._stopped.wait(_LOOK_SECONDS)
+                    time.sleep(_LOOK_SECONDS)  # also once it is stopped: it has answers to keep
         connection.close()
 
     def _step(self, pool: ThreadPoolExecutor) -> None:
