@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0015_say_what_keys_do'),
-        ('postbacks', '0039_leave_room_for_updates'),
+        ('postbacks', '0034_leave_room_for_updates'),
     ]
 
     operations = [

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0015_say_what_keys_do'),
-        ('postbacks', '0040_send_tests_in_workers'),
+        ('postbacks', '0035_send_tests_in_workers'),
     ]
 
     operations = [

@@ -52,7 +52,7 @@ END $$;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('postbacks', '0037_count_the_size_of_rules'),
+        ('postbacks', '0033_count_the_size_of_rules'),
     ]
 
     operations = [
