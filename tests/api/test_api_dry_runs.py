@@ -335,6 +335,14 @@ def test_a_run_that_takes_longer_than_a_second_goes_on_step_by_step_in_the_backg
     assert ended["not_matched"] == {"first_time": 1}
 
 
+def test_a_rule_without_a_run_in_the_background_is_answered_404() -> None:
+    made = make.make_tenant()
+    address = f"callback-rules/{make.make_tenant_rule(made, URL).public_id}/dry-run"
+
+    assert owner_of(made).get(address).status == 404
+    assert owner_of(made).delete(address).status == 404
+
+
 def test_each_run_is_followed_and_cancelled_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(past, "_SECONDS_AT_ONCE", 0.0)
     made = make.make_tenant()

@@ -11,7 +11,7 @@ from django.test import Client
 from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.api.routes import router
-from postbacks.models import CallbackRule, Event
+from postbacks.models import CallbackRule, DryRunJob, Event
 from tests import make
 from tests.admin import test_admin_matrix as matrix
 from tests.admin.pages import sign_in
@@ -261,6 +261,15 @@ def test_what_a_role_may_not_do_is_not_done() -> None:
     assert api.rows("callback-rules") == [rule]
 
 
+def _rule_with_dry_run(tenant: make.Tenant) -> str:
+    key = str(owner_of(tenant).post("callback-rules", DRAFT).data["id"])
+    now = datetime.now(UTC)
+    with tenant_of(tenant.organization.pk):
+        rule = CallbackRule.objects.get(public_id=key)
+        DryRunJob.objects.create(rule=rule, definition={}, since=now, created_at=now)
+    return key
+
+
 def _row(tenant: make.Tenant, path: str, program: Program) -> str:
     """Return the id of a row of that kind, which the program may see."""
     api = owner_of(tenant)
@@ -281,7 +290,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
         "v1/tracking-links": lambda: api.post(
             "tracking-links", {"name": "A", "campaign": _campaign(tenant)}
         ).data["id"],
-        "v1/callback-rules": lambda: api.post("callback-rules", DRAFT).data["id"],
+        "v1/callback-rules": lambda: _rule_with_dry_run(tenant),
         "v1/organization/signing-secrets": lambda: _signing_secret(api),
         "v1/audit-log": lambda: _audit_entry(api),
         "v1/events": lambda: report(tenant.sdk_key),

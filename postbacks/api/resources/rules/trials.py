@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_list_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
@@ -157,8 +157,8 @@ class DryRunAnswerSerializer(serializers.Serializer):
 class DryRunJobSerializer(DryRunAnswerSerializer):
     """A dry run in the background: how far it is, and what it has found so far."""
 
-    id = serializers.UUIDField(allow_null=True, help_text="Null, with the status, without any.")
-    status = serializers.ChoiceField(DryRunStatus.choices, allow_null=True)
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(DryRunStatus.choices)
     done = serializers.IntegerField(help_text="How many events were tried so far.")
     total = serializers.IntegerField(help_text="How many are to be tried; 0: not begun.")
     percent = serializers.IntegerField()
@@ -229,7 +229,7 @@ class RuleTrialsViewSet(RegistryViewSet):
     def dry_run_state(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer how far a dry run in the background is, and what it found; by default the newest.
 
-        A rule that had none within the last hour is answered with an `id` of null.
+        A rule that had none within the last hour is answered 404.
         """
         return _job_answer(self._dry_run(), status.HTTP_200_OK)
 
@@ -238,19 +238,19 @@ class RuleTrialsViewSet(RegistryViewSet):
     def cancel_dry_run(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Cancel a dry run in the background, by default the newest; one that ended stays."""
         job = self._dry_run()
-        if job is not None and past.cancel(job):
+        if past.cancel(job):
             job.refresh_from_db()
         return _job_answer(job, status.HTTP_200_OK)
 
-    def _dry_run(self) -> DryRunJob | None:
-        jobs = DryRunJob.objects.filter(rule_id=self.get_object().pk).order_by("-id")
-        public_id = self.query.validated_data.get("id")
-        return jobs.first() if public_id is None else get_object_or_404(jobs, public_id=public_id)
+    def _dry_run(self) -> DryRunJob:
+        """Return the run of the query, else the rule's newest. Raises Http404 if there is none."""
+        jobs = DryRunJob.objects.filter(rule_id=self.get_object().pk)
+        if public_id := self.query.validated_data.get("id"):
+            jobs = jobs.filter(public_id=public_id)
+        return get_list_or_404(jobs.order_by("-id")[:1])[0]
 
 
-def _job_answer(job: DryRunJob | None, code: int) -> Response:
-    if job is None:
-        return Response({"id": None, "status": None})
+def _job_answer(job: DryRunJob, code: int) -> Response:
     outcome = DryRunAnswerSerializer(past.outcome_of(job)).data
     state = {
         "id": job.public_id,
