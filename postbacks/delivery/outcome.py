@@ -12,10 +12,10 @@ from postbacks.delivery.success import (
     parse_success,
 )
 
-__all__ = ["AttemptVerdict", "Outcome", "SuccessRule", "judge", "parse_success"]
+__all__ = ["GONE", "AttemptVerdict", "Outcome", "SuccessRule", "judge", "parse_success"]
 
 _RETRIED_STATUSES = frozenset({408, 425, 429})
-_GONE = 410
+GONE = 410
 # Neither the destination's address nor the request itself gets better by waiting.
 _FINAL_FAILURES = frozenset(
     {TransportFailure.BLOCKED.value, TransportFailure.INVALID_REQUEST.value}
@@ -83,7 +83,7 @@ def judge(
 
 def _marked(status_code: int, body: AnswerBody, success: SuccessRule) -> AttemptVerdict | None:
     """Judge an answer in which the rule names a “no”; 410 and redirects need no reading."""
-    if status_code == _GONE or 300 <= status_code < 400:
+    if status_code == GONE or 300 <= status_code < 400:
         return None
     marked = success.marked(body)
     if marked is None:
@@ -104,7 +104,7 @@ def _unsuccessful(status_code: int) -> AttemptVerdict:
     error, detail = f"http_{status_code}", f"The partner answered {status_code}."
     if 300 <= status_code < 400:
         return AttemptVerdict(Outcome.FAILED, "redirect", f"{detail} Redirects are not followed.")
-    if status_code == _GONE:
+    if status_code == GONE:
         return AttemptVerdict(
             Outcome.FAILED, error, f"{detail} It is gone for good.", suspend_rule=True
         )

@@ -23,7 +23,7 @@ from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery import holding
 from postbacks.delivery.holding import HELD_DAYS, QueueLane
-from postbacks.delivery.outcome import Outcome
+from postbacks.delivery.outcome import GONE, Outcome
 from postbacks.delivery.resend import wake_pumps
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
@@ -46,7 +46,6 @@ from postbacks.rulebook.resending import NotResendableError, resend
 # again, so that the rule's fresh postbacks wait no longer than that behind a backlog.
 _MOST_QUEUED = 2_000
 _FEWEST_QUEUED = 20
-_GONE = 410
 _FAILURES_READ = 2_000
 _MOST_REFUSED = 100
 _UNDER_WAY = timedelta(minutes=5)  # longer than any request that was begun before the suspension
@@ -118,7 +117,7 @@ def refused_as_gone(rule: CallbackRule) -> list[Postback]:
     gone = {
         (postback_id, received_at)
         for postback_id, received_at, status_code, started_at in newest
-        if status_code == _GONE and started_at > suspended_at - _UNDER_WAY
+        if status_code == GONE and started_at > suspended_at - _UNDER_WAY
     }
     if not gone:
         return []
@@ -127,7 +126,7 @@ def refused_as_gone(rule: CallbackRule) -> list[Postback]:
         event_received_at__in=[received_at for _, received_at in gone],
         rule=rule,
         status=PostbackStatus.FAILED,
-        last_status_code=_GONE,
+        last_status_code=GONE,
         test=False,
     )
     return list(rows.select_related("rule").order_by("id")[:_MOST_REFUSED])
