@@ -23,5 +23,10 @@ class Migration(migrations.Migration):
         migrations.AddField(
             'callbackrule', 'counted_bytes', models.PositiveIntegerField(editable=False, default=0)
         ),
+        # While old and new processes run side by side, the old ones make rules without it.
+        migrations.RunSQL(
+            "ALTER TABLE callback_rule ALTER COLUMN counted_bytes SET DEFAULT 0",
+            migrations.RunSQL.noop,
+        ),
         migrations.RunSQL(COUNT, migrations.RunSQL.noop),
     ]
