@@ -1,8 +1,13 @@
 """The OpenAPI document: authentication, errors, CSV, and the pages that show it."""
 
+from functools import cache
+from threading import Lock
 from typing import Any
 
+from django.conf import settings
+from django.utils import translation
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import (
     OpenApiJsonRenderer,
@@ -144,9 +149,27 @@ class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
         }
 
 
+_making = Lock()
+
+
+@cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # as above
+    return document
+
+
+class _MadeOnce(SchemaGenerator):
+    """Gives the process its one document: two that are made at once break each other."""
+
+    def get_schema(self, request: Request | None = None, public: bool = False) -> dict[str, Any]:
+        with _making, translation.override(settings.LANGUAGE_CODE):
+            return _document()
+
+
 class SchemaView(SpectacularAPIView):
     """Serves the document as JSON, or as YAML on request."""
 
+    generator_class = _MadeOnce
     renderer_classes = [
         OpenApiJsonRenderer2,
         OpenApiJsonRenderer,

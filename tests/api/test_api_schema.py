@@ -2,6 +2,8 @@
 
 import re
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from io import StringIO
 
 import pytest
@@ -9,6 +11,7 @@ from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.test import Client
 
+from postbacks.api import schema
 from postbacks.intake.events.fields import EventFields
 
 _BY_SDK_KEY = {
@@ -30,6 +33,21 @@ def test_the_document_is_served_without_a_key() -> None:
 
     assert answer.status_code == 200
     assert answer.json()["openapi"] == "3.1.0"
+
+
+def test_the_document_is_made_once_whoever_asks_at_the_same_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schema, "_document", cache(schema._document.__wrapped__))
+
+    def ask(query: str) -> tuple[int, str]:
+        answer = Client().get(f"/api/schema/{query}")
+        return answer.status_code, answer.content.decode()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(ask, ["?version=other", "?lang=de", *[""] * 6]))
+
+    assert [status for status, _ in answers] == [200]
 
 
 def test_the_document_says_what_answers_are_final_and_which_are_tried_again() -> None:
