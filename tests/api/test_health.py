@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 
+import psutil
 import psycopg
 import pytest
 from django.db import connection
@@ -11,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps_registry.tenancy import tenant as tenant_of
-from postbacks.infrastructure.database import roles
+from postbacks.infrastructure.database import roles, stalls
 from postbacks.insights import health
 from postbacks.models import DuePostback, HeldPostback, HeldReason, WorkerHeartbeat
 from tests import database, make
@@ -42,6 +43,25 @@ def ready() -> tuple[int, list[str]]:
     answer = Client().get("/readyz")
     checks = answer.json()["checks"]
     return answer.status_code, [name for name, check in checks.items() if not check["ok"]]
+
+
+def test_a_postgresql_that_says_nothing_is_not_ready_within_seconds(
+    heartbeat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.ensure_connection()
+    backend = psutil.Process(connection.connection.info.backend_pid)
+    asked: list[str] = []
+    monkeypatch.setattr(stalls, "SECONDS", 0.3)
+    monkeypatch.setattr(health, "LONGEST_CHECKS", 0.2)
+    monkeypatch.setattr(health, "CHECKS", dict(health.CHECKS, roles=lambda: asked.append("roles")))
+    backend.suspend()
+    try:
+        status, failed = ready()
+    finally:
+        backend.resume()
+
+    assert (status, failed) == (503, CHECKS)
+    assert not asked  # each would wait as long
 
 
 def test_ready_means_that_every_check_is_fine(heartbeat) -> None:
