@@ -2,12 +2,14 @@
 
 gunicorn's own reads heads and bodies in its threads, so that as many callers as it has threads,
 each with a byte every few seconds, silence it; and its loop waits up to two seconds for a caller to
-hang up. Here callers are waited for in the loop, where one costs its bytes and no thread.
+hang up. Here callers are waited for in the loop, where one costs its bytes and no thread, while
+they send and while they read.
 """
 
 import errno
 import json
 import re
+import select
 import selectors
 import socket
 import threading
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from gunicorn import http
 from gunicorn.http.message import Request
+from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from postbacks.infrastructure.database.stalls import is_away
@@ -29,25 +32,30 @@ from postbacks.web.machine_doors import is_for_machines
 from postbacks.web.request_bodies import IS_WHOLE
 
 if TYPE_CHECKING:
+    from socket import _SendableFile
+
+    from _typeshed import ReadableBuffer
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HEAD_BYTES: Final = 64 * 1024
 REQUEST_BYTES: Final = 8 * 1024 * 1024  # more than any door takes; longer ones are not waited for
-WAITING_BYTES: Final = 32 * 1024 * 1024  # of all requests that have come in part
-QUEUED_BYTES: Final = 64 * 1024 * 1024  # ... and of those that have come, until they are answered
+WAITING_BYTES: Final = 64 * 1024 * 1024  # of all requests that come, wait or are answered
 LONGEST_WAIT: Final = 4.0  # seconds that a program's request waits for a thread, else it gets 503
 LONGEST_WAIT_IN_OUTAGE: Final = 0.5  # else whoever came later would wait once more
 SECONDS: Final = 30.0  # for a request, and a second more for each KiB that has come
+ANSWER_BYTES: Final = 2 * 1024 * 1024  # of an answer that wait for its caller outside of a thread
+UNREAD_BYTES: Final = 64 * 1024 * 1024  # of all answers that wait so
+_READ_SECONDS: Final = 10.0  # in which the caller of a longer answer must read something
 _LINGER_SECONDS: Final = 2.0  # for a caller to end what it sends, read the answer and hang up
 _LINGER_BYTES: Final = 20_000_000
 _PIECE: Final = 64 * 1024
 _GONE: Final = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r", re.IGNORECASE)
+_READ_AT_ONCE: Final = 8 * 1024  # of chunks, each of which copies the rest of what was read
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d*)[ \t]*\r", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNORECASE)
 _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r)", re.IGNORECASE)
 _TOO_SLOW: Final = "The request did not come in time; send it again."
-_TOO_MANY: Final = "Too many requests are coming slowly; send it again."
-_TOO_LARGE: Final = "The requests that wait for their answers are large; send it again."
+_TOO_MANY: Final = "Too many large requests are coming at once; send it again."
 _TOO_BUSY: Final = (
     "Requests that came before this one take too long. Nothing was stored; try again."
 )
@@ -109,7 +117,8 @@ class Arriving:
         head = bytes(self.received[: self._body_at])
         if not _CHUNKED.search(head):
             length = _LENGTH.search(head)
-            self._ends_at = self._body_at + (int(length[1]) if length else 0)
+            # Of a number without bound, 18 digits tell that it is too large.
+            self._ends_at = self._body_at + (int(length[1][:18] or b"0") if length else 0)
         return True
 
     def _has_last_chunk(self) -> bool:
@@ -117,13 +126,96 @@ class Arriving:
         received = self.received
         while (line_end := received.find(b"\r\n", self._chunk_at, self._chunk_at + 4096)) >= 0:
             size = received[self._chunk_at : line_end].split(b";")[0].strip()
-            if not re.fullmatch(rb"[0-9a-fA-F]{1,16}", size):
+            if not re.fullmatch(rb"[0-9a-fA-F]+", size):
                 self._is_malformed = True
                 return False
             if not int(size, 16):
                 return received.find(b"\r\n\r\n", line_end, line_end + HEAD_BYTES) >= 0
             self._chunk_at = line_end + 2 + int(size, 16) + 2
         return False
+
+
+class Received(Unreader):  # type: ignore[misc]  # gunicorn is not typed
+    """What has come of a request, for a thread to read: it ends there and never waits for more.
+
+    What this module takes for a whole request is so never waited for in a thread, even where
+    gunicorn would find that something is missing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rest = memoryview(b"")
+
+    def receive(self, data: bytes) -> None:
+        self._rest = memoryview(data)
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        size = max(size_hint or 0, _READ_AT_ONCE)
+        piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
+        return piece
+
+    def take_buffered(self) -> bytes:
+        piece: bytes = super().take_buffered() + bytes(self._rest)
+        self._rest = memoryview(b"")
+        return piece
+
+
+class Caller(socket.socket):
+    """A connection that takes an answer at once; what the system does not take, it keeps.
+
+    The loop sends it later. Only an answer of more than ANSWER_BYTES holds its thread, and only
+    while `may_wait` is free: the others are hung up on.
+    """
+
+    def __init__(self, accepted: socket.socket, may_wait: threading.BoundedSemaphore) -> None:
+        super().__init__(fileno=accepted.detach())
+        self.unsent = bytearray()
+        self._may_wait = may_wait
+
+    def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
+        self.sendall(data)
+        return len(memoryview(data))
+
+    def sendall(self, data: "ReadableBuffer", flags: int = 0, /) -> None:
+        rest = memoryview(data)
+        if not self.unsent:
+            with suppress(BlockingIOError):
+                rest = rest[super().send(rest, socket.MSG_DONTWAIT) :]
+        if rest:
+            self.unsent += rest
+            if len(self.unsent) > ANSWER_BYTES:
+                self._wait_for_reader()
+
+    def sendfile(self, file: "_SendableFile", offset: int = 0, count: int | None = None) -> int:
+        file.seek(offset)
+        sent = 0
+        while count is None or sent < count:
+            piece = file.read(_PIECE if count is None else min(_PIECE, count - sent))
+            if not piece:
+                break
+            self.sendall(piece)
+            sent += len(memoryview(piece))
+        return sent
+
+    def send_rest(self) -> None:
+        """Send what the system takes now of what was kept."""
+        with suppress(BlockingIOError):
+            while self.unsent:
+                del self.unsent[: super().send(self.unsent[:_PIECE], socket.MSG_DONTWAIT)]
+
+    def _wait_for_reader(self) -> None:
+        can_be_written = select.poll()
+        can_be_written.register(self, select.POLLOUT)
+        may_wait = self._may_wait.acquire(blocking=False)
+        try:
+            while len(self.unsent) > ANSWER_BYTES // 2:
+                if not (may_wait and can_be_written.poll(_READ_SECONDS * 1000)):
+                    self.unsent.clear()
+                    raise BrokenPipeError(errno.EPIPE, "The caller does not read its answer.")
+                self.send_rest()
+        finally:
+            if may_wait:
+                self._may_wait.release()
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
@@ -133,10 +225,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         super().__init__(*arguments, **options)
         self._arriving: dict[TConn, Arriving] = {}  # by the time that they began
         self._arrived_bytes = 0
-        self._queued_bytes = 0  # of requests that threads have or will get
+        self._unread: dict[TConn, float] = {}  # until when each may read its answer, by their start
         self._closing: dict[TConn, float] = {}  # until when each may linger
         self._looks_at = 0.0
         self._of_thread = threading.local()
+        self._may_wait = threading.BoundedSemaphore(max(1, self.cfg.threads // 2))
         # TLS, HTTP/2 and a proxy's line come before or in place of what is read here.
         self._is_patient = (
             not self.cfg.is_ssl
@@ -165,6 +258,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
     def handle_request(self, req: Request, conn: TConn) -> bool:
         """Answer a request, in a thread."""
         self._of_thread.is_whole = getattr(conn, "is_whole", None)
+        if self._of_thread.is_whole is False:
+            req.force_close()  # what is missing would be taken for the next request
         self._of_thread.waited = time.monotonic() - getattr(conn, "whole_since", time.monotonic())
         return bool(super().handle_request(req, conn))
 
@@ -182,7 +277,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
                 raise
             return
         self.nr_conns += 1
-        self._wait_for_request(TConn(self.cfg, client, address, listener.getsockname()))
+        caller = Caller(client, self._may_wait)
+        self._wait_for_request(TConn(self.cfg, caller, address, listener.getsockname()))
         if self.nr_conns >= self.worker_connections:
             self._make_room()
 
@@ -197,12 +293,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 
     def finish_request(self, conn: TConn, fs: "Future[bool]") -> None:
         """Keep a connection for its next request, or close it."""
+        self._arrived_bytes -= getattr(conn, "held_bytes", 0)
+        conn.held_bytes = 0
         if not self._is_patient:
             super().finish_request(conn, fs)
-            return
-        self._queued_bytes -= conn.queued_bytes
-        conn.queued_bytes = 0
-        if fs.cancelled() or fs.exception() or not fs.result():
+        elif conn.sock.unsent and conn.sock.fileno() >= 0:  # an answer that failed is closed
+            self._send_later(conn, fs)
+        elif fs.cancelled() or fs.exception() or not fs.result():
             self._hang_up(conn)
         elif next_request := conn.parser.unreader.take_buffered():
             conn.sock.setblocking(False)
@@ -219,6 +316,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         for arriving in list(self._arriving.values()):
             if arriving.is_late(now) or not (self.alive or arriving.received):
                 self._refuse(arriving, HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW)
+        for conn, until in list(self._unread.items()):
+            if now > until:
+                self._give_up(conn)
         for conn, until in list(self._closing.items()):
             if now > until:
                 self._close(conn)
@@ -279,17 +379,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 
     def _hand_over(self, arriving: Arriving) -> None:
         """Give a request to a thread, which reads it from memory."""
-        size = len(arriving.received)
-        if self._queued_bytes + size > QUEUED_BYTES:
-            self._refuse(arriving, HTTPStatus.SERVICE_UNAVAILABLE, _TOO_LARGE)
-            return
         self._forget(arriving)
         conn = arriving.connection
-        conn.queued_bytes = size
-        self._queued_bytes += size
         if conn.parser is None:
             conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
-        conn.parser.unreader.unread(bytes(arriving.received))
+            conn.parser.unreader = Received()
+        conn.parser.unreader.receive(bytes(arriving.received))
+        conn.held_bytes = len(arriving.received)
+        self._arrived_bytes += conn.held_bytes
         conn.data_ready = True
         conn.is_whole = arriving.is_whole
         conn.whole_since = time.monotonic()
@@ -301,6 +398,35 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             with suppress(OSError):  # what does not fit into an empty buffer is lost
                 arriving.connection.sock.send(_answer(status, detail))
         self._hang_up(arriving.connection)
+
+    def _send_later(self, conn: TConn, fs: "Future[bool]") -> None:
+        """Send the rest of an answer as its caller reads it, and then finish the request."""
+
+        def send(_sock: socket.socket) -> None:
+            if conn not in self._unread:
+                return  # given up by what happened at the same moment
+            try:
+                conn.sock.send_rest()
+            except OSError:
+                self._give_up(conn)
+                return
+            if not conn.sock.unsent:
+                del self._unread[conn]
+                self.poller.unregister(conn.sock)
+                self.finish_request(conn, fs)
+
+        conn.sock.setblocking(False)
+        self._unread[conn] = time.monotonic() + SECONDS + len(conn.sock.unsent) / _PIECE
+        self.poller.register(conn.sock, selectors.EVENT_WRITE, send)
+        if sum(len(each.sock.unsent) for each in self._unread) > UNREAD_BYTES:
+            self._give_up(next(iter(self._unread)))
+
+    def _give_up(self, conn: TConn) -> None:
+        """Hang up on a caller that does not read its answer."""
+        del self._unread[conn]
+        self.poller.unregister(conn.sock)
+        conn.sock.unsent.clear()
+        self._close(conn)
 
     def _make_room(self) -> None:
         """Give up the request that has been coming for longest."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from gunicorn.config import Config
@@ -16,11 +17,15 @@ from gunicorn.workers.gthread import TConn
 
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.models import Event
+from postbacks.web import patient_worker
 from postbacks.web.patient_worker import (
-    QUEUED_BYTES,
+    ANSWER_BYTES,
     REQUEST_BYTES,
+    WAITING_BYTES,
     Arriving,
+    Caller,
     PatientWorker,
+    Received,
 )
 from tests.web.gunicorn_server import exchange
 
@@ -44,6 +49,9 @@ PARTS = {
     "a chunk's size": POST + b"transfer-encoding:chunked\r\n\r\n5",
     "a chunk's extension": POST + b"Transfer-Encoding: chunked\r\n\r\n5;" + b"x" * 9_000,
     "trailers": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\nA: b\r\n",
+    "a length with zeros before it": POST + b"Content-Length: %025d\r\n\r\n" % 60,
+    "a length of many digits": POST + b"Content-Length: 1%025d\r\n\r\n" % 0,
+    "a size of many digits": POST + b"Transfer-Encoding: chunked\r\n\r\n%025x\r\n" % 5,
     "both lengths": POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n123",
     "a body to be asked for": POST + b"Expect: 100-continue\r\nContent-Length: 60\r\n\r\n",
 }
@@ -92,20 +100,41 @@ def test_four_hundred_slow_callers_hold_up_nobody(tenant, port) -> None:
         assert Event.objects.count() == 5
 
 
-@pytest.mark.django_db(transaction=True)
-def test_callers_that_read_but_never_hang_up_hold_up_nobody(tenant, port) -> None:
-    began_at = time.monotonic()
+@contextmanager
+def deaf_callers(port: int, count: int, request: bytes) -> Iterator[list[socket.socket]]:
+    """Open connections that send requests and read nothing."""
     with ExitStack() as stack:
-        for _ in range(40):
-            caller = socket.create_connection(("127.0.0.1", port), timeout=60)
-            stack.enter_context(caller)
-            caller.sendall(ALIVE)
-            assert caller.recv(9) == b"HTTP/1.1 "
+        sockets = []
+        for _ in range(count):
+            caller = stack.enter_context(socket.socket())
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            caller.settimeout(60)
+            caller.connect(("127.0.0.1", port))
+            caller.sendall(request)
+            sockets.append(caller)
+        yield sockets
 
+
+@pytest.mark.django_db(transaction=True)
+def test_callers_that_never_read_hold_up_nobody(port) -> None:
+    page = (
+        b"GET /static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js HTTP/1.1\r\n"
+        b"Host: 127.0.0.1\r\n\r\n"
+    )
+    count = 8  # of 1.4 MB each: more than the system keeps for a connection
+    with deaf_callers(port, 4, page * count) as callers:
+        time.sleep(2)  # until the system keeps no more; a thread that waits would wait for ever
         assert exchange(port, ALIVE).startswith(b"HTTP/1.1 200")
 
-    # Each of them is waited for two seconds; one after the other, that would be 80.
-    assert time.monotonic() - began_at < 60
+        # Whoever reads in the end gets all of it, and is served on.
+        caller = callers[0]
+        caller.sendall(ALIVE)
+        answer = bytearray()
+        while piece := caller.recv(1_000_000):
+            answer += piece
+
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == count + 1
+    assert answer.endswith(b'{"status": "alive"}')
 
 
 @pytest.mark.django_db(transaction=True)
@@ -154,6 +183,31 @@ def test_who_asks_before_sending_a_body_is_told_once_to_go_on(tenant, port) -> N
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("length", [b"%025d" % 60, b"1%025d" % 0, b"1" * 5_000])
+def test_a_length_of_many_digits_holds_no_thread(tenant, port, length: bytes) -> None:
+    head = POST + f"Authorization: Bearer {tenant.sdk_key}\r\n".encode()
+    with ExitStack() as stack:
+        for _ in range(4):
+            caller = socket.create_connection(("127.0.0.1", port), timeout=60)
+            stack.enter_context(caller)
+            caller.sendall(head + b"Content-Length: " + length + b"\r\n\r\n")
+
+        assert exchange(port, ALIVE).startswith(b"HTTP/1.1 200")
+
+
+def test_many_small_chunks_do_not_each_copy_what_follows() -> None:
+    received = Received()
+    received.receive(b"1\r\na\r\n" * 100_000)
+
+    longest = 0
+    for _ in range(1_000):
+        assert received.read(6) == b"1\r\na\r\n"
+        longest = max(longest, len(received.buf.getvalue()))  # is copied by each reading
+
+    assert longest <= 8 * 1024
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -170,6 +224,48 @@ def test_what_is_beyond_the_bounds_is_refused_at_once(port, request_: bytes, sta
     assert b'"detail": "' in answer or b'"detail":"' in answer
 
 
+def test_a_long_answer_waits_in_a_thread_for_who_reads_it(tmp_path: Path) -> None:
+    page = bytes(range(256)) * (ANSWER_BYTES // 50)
+    file = tmp_path / "page"
+    file.write_bytes(page)
+    accepted, reader = socket.socketpair()
+    with Caller(accepted, threading.BoundedSemaphore(1)) as caller, reader:
+        received = bytearray()
+
+        def read() -> None:
+            while len(received) < 2 * len(page):
+                received.extend(reader.recv(100_000))
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        caller.sendall(page)
+        with file.open("rb") as opened:
+            assert caller.sendfile(opened, count=len(page)) == len(page)
+        while caller.unsent:
+            caller.send_rest()
+        thread.join()
+
+    assert bytes(received) == page * 2
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_who_reads_nothing_of_a_long_answer_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    monkeypatch.setattr(patient_worker, "_READ_SECONDS", 60 if others else 0.1)
+    may_wait = threading.BoundedSemaphore(1)
+    for _ in range(others):
+        may_wait.acquire()
+    accepted, reader = socket.socketpair()
+    with Caller(accepted, may_wait) as caller, reader:
+        with pytest.raises(BrokenPipeError):
+            caller.sendall(b"x" * 2 * ANSWER_BYTES)
+
+        assert not caller.unsent
+
+    assert may_wait.acquire(blocking=False) is not bool(others)
+
+
 # What has come, byte by byte
 
 
@@ -177,6 +273,9 @@ WHOLE = {
     "no body": ALIVE,
     "a length of nothing": POST + b"Content-Length: 0\r\n\r\n",
     "a length": POST + b"Content-Length: 60\r\n\r\n" + EVENT[:60],
+    "a length with zeros before it": POST + b"Content-Length: %025d\r\n\r\nabc" % 3,
+    "a size with zeros before it": POST
+    + b"Transfer-Encoding: chunked\r\n\r\n%025x\r\nabc\r\n0\r\n\r\n" % 3,
     "a length in capitals": POST + b"CONTENT-LENGTH:3\t\r\n\r\nabc",
     "a chunk": POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     "chunks": POST
@@ -213,6 +312,7 @@ def test_a_request_is_whole_with_its_last_byte_and_not_sooner(name: str) -> None
     [
         b"Content-Length: 90000000\r\n\r\n",
         b"Content-Length: 999999999999999999\r\n\r\n",
+        b"Content-Length: %b\r\n\r\n" % (b"9" * 5_000),
         b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n-5\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n\r\n",
@@ -233,38 +333,72 @@ def test_a_request_has_half_a_minute_and_a_second_for_each_kib() -> None:
     assert [half.is_late(half.began_at + seconds) for seconds in (39, 41)] == [False, True]
 
 
+# The loop, whose threads begin nothing
+
+
 class IdleWorker(PatientWorker):
     """A worker whose threads begin nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, stack: ExitStack) -> None:
         super().__init__(1, os.getpid(), [], None, 30, Config(), logging.getLogger())
         self.poller = selectors.DefaultSelector()
         self.queued: list[TConn] = []
+        self._stack = stack
+        stack.callback(self.tmp.close)
+        stack.callback(self.poller.close)
 
     def enqueue_req(self, conn: TConn) -> None:
         self.queued.append(conn)
 
+    def connect(self) -> tuple[TConn, socket.socket]:
+        accepted, caller = socket.socketpair()
+        self._stack.enter_context(caller)
+        server = self._stack.enter_context(Caller(accepted, threading.BoundedSemaphore(1)))
+        self.nr_conns += 1
+        return TConn(self.cfg, server, "", ""), caller
 
-def test_requests_that_wait_for_a_thread_take_bounded_memory() -> None:
-    worker = IdleWorker()
-    head = POST + b"Content-Length: 4000000\r\n\r\n"
-    request = head + b"x" * 4_000_000
+    def take(self, request: bytes) -> socket.socket:
+        """Take a request piece by piece, until it is whole or refused."""
+        conn, caller = self.connect()
+        self._wait_for_request(conn)
+        for at in range(0, len(request), 50_000):
+            if conn not in self._arriving:
+                break
+            caller.sendall(request[at : at + 50_000])
+            self._receive(self._arriving[conn])
+        return caller
+
+
+def test_what_waits_for_a_thread_is_bounded_too() -> None:
+    request = POST + b"Content-Length: 4000000\r\n\r\n" + b"x" * 4_000_000
+    fitting = WAITING_BYTES // len(request)
+    answered: Future[bool] = Future()
+    answered.set_result(False)
     with ExitStack() as stack:
-        stack.callback(worker.tmp.close)
-        stack.callback(worker.poller.close)
+        worker = IdleWorker(stack)
 
-        def call() -> socket.socket:
-            server, caller = map(stack.enter_context, socket.socketpair())
-            worker.nr_conns += 1
-            worker._wait_for_request(TConn(worker.cfg, server, "", ""), request)
-            return caller
-
-        *_, refused = [call() for _ in range(QUEUED_BYTES // len(request) + 1)]
-        first = worker.queued[0]
-        answered: Future[bool] = Future()
-        answered.set_result(False)
-        worker.finish_request(first, answered)
-        call()
+        *_, refused = [worker.take(request) for _ in range(fitting + 1)]
+        worker.finish_request(worker.queued[0], answered)
+        worker.take(request)
 
         assert refused.recv(65_536).startswith(b"HTTP/1.1 503")
-        assert len(worker.queued) == QUEUED_BYTES // len(request) + 1
+        assert len(worker.queued) == fitting + 1
+
+
+def test_callers_that_never_hang_up_are_waited_for_side_by_side() -> None:
+    answered: Future[bool] = Future()
+    answered.set_result(False)
+    with ExitStack() as stack:
+        worker = IdleWorker(stack)
+        callers = [worker.take(ALIVE) for _ in range(40)]
+
+        for conn in worker.queued:
+            worker.finish_request(conn, answered)  # would wait two seconds, each
+
+        assert worker._closing.keys() == set(worker.queued)
+        assert [caller.recv(9) for caller in callers] == [b""] * 40
+        for caller in callers:
+            caller.close()
+        for key, _ in worker.poller.select(0):
+            key.data(key.fileobj)
+        assert (worker._closing, worker.nr_conns) == ({}, 0)
