@@ -50,12 +50,16 @@
     const [, name, start, end, text] = /^(\w+):(\d+):(\d+):([^]*)$/.exec(button.value);
     const field = form.elements[name];
     reveal(field);
-    if (field.value !== sentTexts.get(name)) return changed(field); // new fixes for this text are on the way
+    const sent = sentTexts.get(name) ?? "";
     if (field.tagName === "SELECT") {
-      field.value = text;
+      if (field.value === sent) field.value = text;
       return changed(field);
     }
-    return type(field, offsetOf(field.value, Number(start)), offsetOf(field.value, Number(end)), text);
+    const from = offsetOf(sent, Number(start));
+    const to = offsetOf(sent, Number(end));
+    // What was written behind the place since changes nothing; otherwise new fixes are on the way.
+    if (field.value.slice(0, to) !== sent.slice(0, to)) return changed(field);
+    return type(field, from, to, text);
   });
   rule.addEventListener("rule:shown", ({ detail: texts }) => { sentTexts = texts; });
 
