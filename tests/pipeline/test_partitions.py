@@ -19,7 +19,9 @@ def test_a_new_day_waits_for_no_reader() -> None:
     with database.as_role(roles.OWNER), connection.cursor() as cursor:
         cursor.execute("SELECT to_char((now() AT TIME ZONE 'UTC')::date + 7, 'YYYYMMDD')")
         (day,) = cursor.fetchone()
-        cursor.execute(f"DROP TABLE event_p{day}, postback_p{day}, delivery_attempt_p{day}")
+        cursor.execute(
+            f"DROP TABLE IF EXISTS event_p{day}, postback_p{day}, delivery_attempt_p{day}"
+        )
     with psycopg.connect(database.superuser_conninfo()) as reader:
         reader.execute("SELECT count(*) FROM event, postback, delivery_attempt")
 
