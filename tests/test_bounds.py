@@ -18,7 +18,7 @@ from postbacks.intake.links import reading
 from postbacks.intake.skadnetwork import recording, unclaimed
 from postbacks.models import rules, test_devices
 from postbacks.rulebook import dry_run, replays, test_send
-from postbacks.web import patient_worker
+from postbacks.web import patient_worker, slow_connections
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "bounds.md"
 _ROW = re.compile(r"^\| (.+?) \| ([0-9][0-9,]*) \|", re.M)
@@ -64,11 +64,11 @@ BOUNDS = {
     "copies that are kept": unclaimed.MAX_COPIES_PER_APP,
     "parameters of a tracking link": reading.MAX_PARAMETERS,
     "characters of a tracking link's": reading.MAX_QUERY,
-    "bytes of a request's head": patient_worker.HEAD_BYTES,
+    "bytes of a request's head": slow_connections.HEAD_BYTES,
     "bytes of all requests that come": patient_worker.WAITING_BYTES,
-    "bytes of an answer": patient_worker.ANSWER_BYTES,
+    "bytes of an answer": slow_connections.ANSWER_BYTES,
     "bytes of all answers": patient_worker.UNREAD_BYTES,
-    "seconds for a request": int(patient_worker.SECONDS),
+    "seconds for a request": int(slow_connections.SECONDS),
     "postbacks of a replay": replays.MOST_POSTBACKS,
     "postbacks that a replay names": replays.MOST_IDS,
     "test sends of": test_send.MOST_AT_ONCE,

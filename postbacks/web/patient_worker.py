@@ -8,8 +8,6 @@ they send and while they read.
 
 import errno
 import json
-import re
-import select
 import selectors
 import socket
 import threading
@@ -17,205 +15,42 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from gunicorn import http
 from gunicorn.http.message import Request
-from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from postbacks.infrastructure.database.stalls import is_away
 from postbacks.web.machine_doors import is_for_machines
 from postbacks.web.request_bodies import IS_WHOLE
+from postbacks.web.slow_connections import (
+    HEAD_BYTES,
+    PIECE,
+    SECONDS,
+    Arriving,
+    PatientSocket,
+    Received,
+)
 
 if TYPE_CHECKING:
-    from socket import _SendableFile
-
-    from _typeshed import ReadableBuffer
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-HEAD_BYTES: Final = 64 * 1024
-REQUEST_BYTES: Final = 8 * 1024 * 1024  # more than any door takes; longer ones are not waited for
 WAITING_BYTES: Final = 64 * 1024 * 1024  # of all requests that come, wait or are answered
 LONGEST_WAIT: Final = 4.0  # seconds that a program's request waits for a thread, else it gets 503
 LONGEST_WAIT_IN_OUTAGE: Final = 0.5  # else whoever came later would wait once more
-SECONDS: Final = 30.0  # for a request, and a second more for each KiB that has come
-ANSWER_BYTES: Final = 2 * 1024 * 1024  # of an answer that wait for its caller outside of a thread
 UNREAD_BYTES: Final = 64 * 1024 * 1024  # of all answers that wait so
-_READ_SECONDS: Final = 10.0  # in which the caller of a longer answer must read something
 _LINGER_SECONDS: Final = 2.0  # for a caller to end what it sends, read the answer and hang up
 _LINGER_BYTES: Final = 20_000_000
-_PIECE: Final = 64 * 1024
 _GONE: Final = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
-_READ_AT_ONCE: Final = 8 * 1024  # of chunks, each of which copies the rest of what was read
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d*)[ \t]*\r", re.IGNORECASE)
-_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNORECASE)
-_EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r)", re.IGNORECASE)
 _TOO_SLOW: Final = "The request did not come in time; send it again."
 _TOO_MANY: Final = "Too many large requests are coming at once; send it again."
 _TOO_BUSY: Final = (
     "Requests that came before this one take too long. Nothing was stored; try again."
 )
 _PROBLEM: Final = [("Content-Type", "application/problem+json")]
-
-
-@dataclass(slots=True, eq=False)
-class Arriving:
-    """A request of which a part has come."""
-
-    connection: TConn
-    received: bytearray
-    is_watched: bool = False
-    is_whole: bool = False
-    began_at: float = field(default_factory=time.monotonic)
-    _body_at: int = 0  # where the body begins; 0 until the head is complete
-    _ends_at: int | None = None  # where the body ends; None if it comes in chunks
-    _chunk_at: int = 0
-    _is_malformed: bool = False
-    _may_ask: bool = True  # to continue
-
-    def is_complete(self) -> bool:
-        """Tell whether a thread can answer without waiting for the caller."""
-        if not self._body_at and not self._read_head():
-            return False
-        if self._ends_at is None:
-            self.is_whole = self._has_last_chunk()
-            return self.is_whole or self._is_malformed or len(self.received) > REQUEST_BYTES
-        self.is_whole = len(self.received) >= self._ends_at
-        return self.is_whole or self._ends_at > REQUEST_BYTES
-
-    def has_too_long_head(self) -> bool:
-        return not self._body_at and len(self.received) > HEAD_BYTES
-
-    def is_late(self, now: float) -> bool:
-        return now > self.began_at + SECONDS + len(self.received) / 1024
-
-    def asks_to_continue(self) -> bool:
-        """Tell, once, whether the caller waits for a word before it sends the body."""
-        if not (self._body_at and self._may_ask):
-            return False
-        self._may_ask = False
-        head = bytes(self.received[: self._body_at])
-        without, asked = _EXPECT.subn(b"", head)
-        if asked:
-            self.received[: self._body_at] = without
-            shorter = len(head) - len(without)
-            self._body_at -= shorter
-            self._chunk_at -= shorter
-            if self._ends_at is not None:
-                self._ends_at -= shorter
-        return bool(asked)
-
-    def _read_head(self) -> bool:
-        end = self.received.find(b"\r\n\r\n", 0, HEAD_BYTES)
-        if end < 0:
-            return False
-        self._body_at = self._chunk_at = end + 4
-        head = bytes(self.received[: self._body_at])
-        if not _CHUNKED.search(head):
-            length = _LENGTH.search(head)
-            # Of a number without bound, 18 digits tell that it is too large.
-            self._ends_at = self._body_at + (int(length[1][:18] or b"0") if length else 0)
-        return True
-
-    def _has_last_chunk(self) -> bool:
-        """Follow the chunks that have come; malformed ones are the server's to refuse."""
-        received = self.received
-        while (line_end := received.find(b"\r\n", self._chunk_at, self._chunk_at + 4096)) >= 0:
-            size = received[self._chunk_at : line_end].split(b";")[0].strip()
-            if not re.fullmatch(rb"[0-9a-fA-F]+", size):
-                self._is_malformed = True
-                return False
-            if not int(size, 16):
-                return received.find(b"\r\n\r\n", line_end, line_end + HEAD_BYTES) >= 0
-            self._chunk_at = line_end + 2 + int(size, 16) + 2
-        return False
-
-
-class Received(Unreader):  # type: ignore[misc]  # gunicorn is not typed
-    """What has come of a request, for a thread to read: it ends there and never waits for more.
-
-    What this module takes for a whole request is so never waited for in a thread, even where
-    gunicorn would find that something is missing.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rest = memoryview(b"")
-
-    def receive(self, data: bytes) -> None:
-        self._rest = memoryview(data)
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        size = max(size_hint or 0, _READ_AT_ONCE)
-        piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
-        return piece
-
-    def take_buffered(self) -> bytes:
-        piece: bytes = super().take_buffered() + bytes(self._rest)
-        self._rest = memoryview(b"")
-        return piece
-
-
-class Caller(socket.socket):
-    """A connection that takes an answer at once; what the system does not take, it keeps.
-
-    The loop sends it later. Only an answer of more than ANSWER_BYTES holds its thread, and only
-    while `may_wait` is free: the others are hung up on.
-    """
-
-    def __init__(self, accepted: socket.socket, may_wait: threading.BoundedSemaphore) -> None:
-        super().__init__(fileno=accepted.detach())
-        self.unsent = bytearray()
-        self._may_wait = may_wait
-
-    def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
-        self.sendall(data)
-        return len(memoryview(data))
-
-    def sendall(self, data: "ReadableBuffer", flags: int = 0, /) -> None:
-        rest = memoryview(data)
-        if not self.unsent:
-            with suppress(BlockingIOError):
-                rest = rest[super().send(rest, socket.MSG_DONTWAIT) :]
-        if rest:
-            self.unsent += rest
-            if len(self.unsent) > ANSWER_BYTES:
-                self._wait_for_reader()
-
-    def sendfile(self, file: "_SendableFile", offset: int = 0, count: int | None = None) -> int:
-        file.seek(offset)
-        sent = 0
-        while count is None or sent < count:
-            piece = file.read(_PIECE if count is None else min(_PIECE, count - sent))
-            if not piece:
-                break
-            self.sendall(piece)
-            sent += len(memoryview(piece))
-        return sent
-
-    def send_rest(self) -> None:
-        """Send what the system takes now of what was kept."""
-        with suppress(BlockingIOError):
-            while self.unsent:
-                del self.unsent[: super().send(self.unsent[:_PIECE], socket.MSG_DONTWAIT)]
-
-    def _wait_for_reader(self) -> None:
-        can_be_written = select.poll()
-        can_be_written.register(self, select.POLLOUT)
-        may_wait = self._may_wait.acquire(blocking=False)
-        try:
-            while len(self.unsent) > ANSWER_BYTES // 2:
-                if not (may_wait and can_be_written.poll(_READ_SECONDS * 1000)):
-                    self.unsent.clear()
-                    raise BrokenPipeError(errno.EPIPE, "The caller does not read its answer.")
-                self.send_rest()
-        finally:
-            if may_wait:
-                self._may_wait.release()
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
@@ -277,7 +112,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
                 raise
             return
         self.nr_conns += 1
-        caller = Caller(client, self._may_wait)
+        caller = PatientSocket(client, self._may_wait)
         self._wait_for_request(TConn(self.cfg, caller, address, listener.getsockname()))
         if self.nr_conns >= self.worker_connections:
             self._make_room()
@@ -348,7 +183,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         if arriving.connection not in self._arriving:
             return  # given up by what happened at the same moment
         try:
-            piece = arriving.connection.sock.recv(_PIECE)
+            piece = arriving.connection.sock.recv(PIECE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -416,7 +251,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
                 self.finish_request(conn, fs)
 
         conn.sock.setblocking(False)
-        self._unread[conn] = time.monotonic() + SECONDS + len(conn.sock.unsent) / _PIECE
+        self._unread[conn] = time.monotonic() + SECONDS + len(conn.sock.unsent) / PIECE
         self.poller.register(conn.sock, selectors.EVENT_WRITE, send)
         if sum(len(each.sock.unsent) for each in self._unread) > UNREAD_BYTES:
             self._give_up(next(iter(self._unread)))
@@ -450,7 +285,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             if conn not in self._closing:
                 return
             try:
-                piece = conn.sock.recv(_PIECE)
+                piece = conn.sock.recv(PIECE)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:

@@ -17,14 +17,13 @@ from gunicorn.workers.gthread import TConn
 
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.models import Event
-from postbacks.web import patient_worker
-from postbacks.web.patient_worker import (
+from postbacks.web import slow_connections
+from postbacks.web.patient_worker import WAITING_BYTES, PatientWorker
+from postbacks.web.slow_connections import (
     ANSWER_BYTES,
     REQUEST_BYTES,
-    WAITING_BYTES,
     Arriving,
-    Caller,
-    PatientWorker,
+    PatientSocket,
     Received,
 )
 from tests.web.gunicorn_server import exchange
@@ -229,7 +228,7 @@ def test_a_long_answer_waits_in_a_thread_for_who_reads_it(tmp_path: Path) -> Non
     file = tmp_path / "page"
     file.write_bytes(page)
     accepted, reader = socket.socketpair()
-    with Caller(accepted, threading.BoundedSemaphore(1)) as caller, reader:
+    with PatientSocket(accepted, threading.BoundedSemaphore(1)) as caller, reader:
         received = bytearray()
 
         def read() -> None:
@@ -252,12 +251,12 @@ def test_a_long_answer_waits_in_a_thread_for_who_reads_it(tmp_path: Path) -> Non
 def test_who_reads_nothing_of_a_long_answer_is_hung_up_on(
     monkeypatch: pytest.MonkeyPatch, others: int
 ) -> None:
-    monkeypatch.setattr(patient_worker, "_READ_SECONDS", 60 if others else 0.1)
+    monkeypatch.setattr(slow_connections, "_READ_SECONDS", 60 if others else 0.1)
     may_wait = threading.BoundedSemaphore(1)
     for _ in range(others):
         may_wait.acquire()
     accepted, reader = socket.socketpair()
-    with Caller(accepted, may_wait) as caller, reader:
+    with PatientSocket(accepted, may_wait) as caller, reader:
         with pytest.raises(BrokenPipeError):
             caller.sendall(b"x" * 2 * ANSWER_BYTES)
 
@@ -353,7 +352,7 @@ class IdleWorker(PatientWorker):
     def connect(self) -> tuple[TConn, socket.socket]:
         accepted, caller = socket.socketpair()
         self._stack.enter_context(caller)
-        server = self._stack.enter_context(Caller(accepted, threading.BoundedSemaphore(1)))
+        server = self._stack.enter_context(PatientSocket(accepted, threading.BoundedSemaphore(1)))
         self.nr_conns += 1
         return TConn(self.cfg, server, "", ""), caller
 
