@@ -9,11 +9,11 @@ from django.views.decorators.http import require_safe
 
 from apps_registry.addresses import parse_address
 from apps_registry.client_address import client_address
-from postbacks.api.problems import problem
 from postbacks.infrastructure.database.stalls import not_for_ever
 from postbacks.insights.health import run_checks
 from postbacks.insights.metrics import exposition
 from postbacks.web.middleware import own_transactions
+from postbacks.web.problem_documents import problem
 
 _OF_PROXIES = ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_VIA")
 

@@ -1,7 +1,6 @@
-"""Errors as RFC 9457 `application/problem+json`, the same from every address of the API."""
+"""Errors of the API: each becomes a problem document, the same from every address."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from http import HTTPStatus
 
 import msgspec
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, ValidationError
@@ -12,10 +11,10 @@ from rest_framework import exceptions, status
 
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.intake.events.body import BodyError
-from postbacks.web.middleware import RETRY_AFTER_SECONDS, database_is_away
+from postbacks.web.middleware import database_is_away
+from postbacks.web.problem_documents import RETRY_AFTER_SECONDS, problem
 from postbacks.web.request_bodies import UnreadableBodyError
 
-CONTENT_TYPE = "application/problem+json"
 _TENJIN = "/v0/"
 _API = ("/api/", _TENJIN, "/.well-known/")
 _TOO_LARGE = "The body is larger than 5 MB; send less at once."
@@ -49,26 +48,6 @@ class InvalidRequest(exceptions.APIException):
 def pointer(*steps: object) -> str:
     """Return the JSON pointer (RFC 6901) of a member of a body."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
-
-
-def problem(
-    code: int,
-    detail: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    members: Mapping[str, object] | None = None,
-) -> HttpResponse:
-    """Return a problem document; `members` extend it."""
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(code).phrase,
-        "status": code,
-        "detail": detail,
-        **(members or {}),
-    }
-    return HttpResponse(
-        msgspec.json.encode(body), status=code, content_type=CONTENT_TYPE, headers=headers
-    )
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -6,7 +6,6 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from rest_framework.routers import SimpleRouter
 
-from postbacks.api.problems import problem
 from postbacks.api.resources.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.resources.attribution_settings import AttributionSettingsViewSet
 from postbacks.api.resources.audit_log import AuditLogViewSet
@@ -29,6 +28,7 @@ from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.sdk.forget_device import ErasureProgressView, ForgetDeviceView
 from postbacks.api.sdk.touchpoints import TouchpointsView
 from postbacks.web.middleware import own_transactions
+from postbacks.web.problem_documents import problem
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("v1/apps", AppViewSet, "app")

@@ -3,7 +3,6 @@
 settings.py holds the Content-Security-Policy of a page, `ContentPolicy` those of other answers.
 """
 
-import json
 import select
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -27,13 +26,13 @@ from apps_registry.tenancy import current_organization, tenant
 from postbacks.infrastructure.database.outages import is_outage, outage_sentence
 from postbacks.infrastructure.database.stalls import note_outage
 from postbacks.web import visits
+from postbacks.web.problem_documents import unavailable
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 View = Callable[..., HttpResponseBase]
 V = TypeVar("V")
 
 ORGANIZATION_IN_SESSION = "organization"
-RETRY_AFTER_SECONDS = "5"
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
@@ -69,18 +68,7 @@ def database_is_away(error: Exception) -> HttpResponse:
     """Return the 503 of every view while the database is away, full or read-only."""
     connection.close()
     note_outage()
-    problem = {
-        "type": "about:blank",
-        "title": "Service Unavailable",
-        "status": 503,
-        "detail": f"{outage_sentence(error)} Nothing was stored; try again.",
-    }
-    return HttpResponse(
-        json.dumps(problem),
-        status=503,
-        content_type="application/problem+json",
-        headers={"Retry-After": RETRY_AFTER_SECONDS},
-    )
+    return unavailable(f"{outage_sentence(error)} Nothing was stored; try again.")
 
 
 def renew_closed_connections(**_signal: Any) -> None:

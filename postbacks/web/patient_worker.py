@@ -7,7 +7,6 @@ they send and while they read.
 """
 
 import errno
-import json
 import selectors
 import socket
 import threading
@@ -19,18 +18,21 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
+from django.http import HttpResponse
 from gunicorn import http
 from gunicorn.http.message import Request
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
 from postbacks.infrastructure.database.stalls import is_away
 from postbacks.web.machine_doors import is_for_machines
+from postbacks.web.problem_documents import problem, unavailable
 from postbacks.web.request_bodies import IS_WHOLE
 from postbacks.web.slow_connections import (
     HEAD_BYTES,
     PIECE,
     SECONDS,
     Arriving,
+    Connection,
     PatientSocket,
     Received,
 )
@@ -50,7 +52,6 @@ _TOO_MANY: Final = "Too many large requests are coming at once; send it again."
 _TOO_BUSY: Final = (
     "Requests that came before this one take too long. Nothing was stored; try again."
 )
-_PROBLEM: Final = [("Content-Type", "application/problem+json")]
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
@@ -58,10 +59,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)
-        self._arriving: dict[TConn, Arriving] = {}  # by the time that they began
+        self._arriving: dict[Connection, Arriving] = {}  # by the time that they began
         self._arrived_bytes = 0
-        self._unread: dict[TConn, float] = {}  # until when each may read its answer, by their start
-        self._closing: dict[TConn, float] = {}  # until when each may linger
+        self._unread: dict[Connection, float] = {}  # until when each may read, by their start
+        self._closing: dict[Connection, float] = {}  # until when each may linger
         self._looks_at = 0.0
         self._of_thread = threading.local()
         self._may_wait = threading.BoundedSemaphore(max(1, self.cfg.threads // 2))
@@ -76,6 +77,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         """Load the application, and tell it of each request whether all of it has come."""
         super().load_wsgi()
         settings.WEB_THREADS = self.cfg.threads
+        if not self._is_patient:
+            return
         application: WSGIApplication = self.wsgi  # type: ignore[has-type]
 
         def patient(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
@@ -83,19 +86,20 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             longest = LONGEST_WAIT_IN_OUTAGE if is_away() else LONGEST_WAIT
             is_late = self._of_thread.waited > longest and environ.get("PATH_INFO") != "/healthz"
             if is_late and is_for_machines(environ):
-                body = _problem(HTTPStatus.SERVICE_UNAVAILABLE, _TOO_BUSY)
-                start("503 Service Unavailable", [*_PROBLEM, ("Retry-After", "5")])
-                return [body]
+                refusal = unavailable(_TOO_BUSY)
+                start(_status_line(refusal), list(refusal.items()))
+                return [refusal.content]
             return application(environ, start)
 
         self.wsgi = patient
 
-    def handle_request(self, req: Request, conn: TConn) -> bool:
+    def handle_request(self, req: Request, conn: Connection) -> bool:
         """Answer a request, in a thread."""
-        self._of_thread.is_whole = getattr(conn, "is_whole", None)
-        if self._of_thread.is_whole is False:
-            req.force_close()  # what is missing would be taken for the next request
-        self._of_thread.waited = time.monotonic() - getattr(conn, "whole_since", time.monotonic())
+        if self._is_patient:
+            self._of_thread.is_whole = conn.is_whole
+            self._of_thread.waited = time.monotonic() - conn.handed_over_at
+            if not conn.is_whole:
+                req.force_close()  # what is missing would be taken for the next request
         return bool(super().handle_request(req, conn))
 
     def accept(self, listener: socket.socket) -> None:
@@ -113,11 +117,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             return
         self.nr_conns += 1
         caller = PatientSocket(client, self._may_wait)
-        self._wait_for_request(TConn(self.cfg, caller, address, listener.getsockname()))
+        self._wait_for_request(Connection(self.cfg, caller, address, listener.getsockname()))
         if self.nr_conns >= self.worker_connections:
             self._make_room()
 
-    def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+    def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
         """Wait for the next request of a connection that was kept."""
         if not self._is_patient:
             super().on_client_socket_readable(conn, client)
@@ -126,13 +130,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self.keepalived_conns.remove(conn)
         self._wait_for_request(conn)
 
-    def finish_request(self, conn: TConn, fs: "Future[bool]") -> None:
+    def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
         """Keep a connection for its next request, or close it."""
-        self._arrived_bytes -= getattr(conn, "held_bytes", 0)
-        conn.held_bytes = 0
         if not self._is_patient:
             super().finish_request(conn, fs)
-        elif conn.sock.unsent and conn.sock.fileno() >= 0:  # an answer that failed is closed
+            return
+        self._arrived_bytes -= conn.held_bytes
+        conn.held_bytes = 0
+        if conn.sock.unsent and conn.sock.fileno() >= 0:  # an answer that failed is closed
             self._send_later(conn, fs)
         elif fs.cancelled() or fs.exception() or not fs.result():
             self._hang_up(conn)
@@ -167,7 +172,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
                 listener.close()
         return alive
 
-    def _wait_for_request(self, conn: TConn, begun: bytes = b"") -> None:
+    def _wait_for_request(self, conn: Connection, begun: bytes = b"") -> None:
         arriving = Arriving(conn, bytearray(begun))
         self._arriving[conn] = arriving
         self._arrived_bytes += len(begun)
@@ -224,7 +229,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self._arrived_bytes += conn.held_bytes
         conn.data_ready = True
         conn.is_whole = arriving.is_whole
-        conn.whole_since = time.monotonic()
+        conn.handed_over_at = time.monotonic()
         self.enqueue_req(conn)
 
     def _refuse(self, arriving: Arriving, status: HTTPStatus, detail: str) -> None:
@@ -234,7 +239,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
                 arriving.connection.sock.send(_answer(status, detail))
         self._hang_up(arriving.connection)
 
-    def _send_later(self, conn: TConn, fs: "Future[bool]") -> None:
+    def _send_later(self, conn: Connection, fs: "Future[bool]") -> None:
         """Send the rest of an answer as its caller reads it, and then finish the request."""
 
         def send(_sock: socket.socket) -> None:
@@ -256,7 +261,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         if sum(len(each.sock.unsent) for each in self._unread) > UNREAD_BYTES:
             self._give_up(next(iter(self._unread)))
 
-    def _give_up(self, conn: TConn) -> None:
+    def _give_up(self, conn: Connection) -> None:
         """Hang up on a caller that does not read its answer."""
         del self._unread[conn]
         self.poller.unregister(conn.sock)
@@ -276,7 +281,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         if arriving.is_watched:
             self.poller.unregister(arriving.connection.sock)
 
-    def _hang_up(self, conn: TConn) -> None:
+    def _hang_up(self, conn: Connection) -> None:
         """End what we say, and close once the caller has read it; a reset would take it away."""
         left = _LINGER_BYTES
 
@@ -304,7 +309,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self.poller.register(conn.sock, selectors.EVENT_READ, drop)
         drop(conn.sock)
 
-    def _close(self, conn: TConn) -> None:
+    def _close(self, conn: Connection) -> None:
         if self._closing.pop(conn, None) is not None:
             self.poller.unregister(conn.sock)
         self.nr_conns -= 1
@@ -313,18 +318,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 
 def _answer(status: HTTPStatus, detail: str) -> bytes:
     """Return a refusal that needs no thread, like those of the API."""
-    body = _problem(status, detail)
-    return (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    ).encode() + body
+    refusal = problem(status, detail)
+    refusal["Content-Length"] = str(len(refusal.content))
+    refusal["Connection"] = "close"
+    return f"HTTP/1.1 {_status_line(refusal)}\r\n".encode() + refusal.serialize()
 
 
-def _problem(status: HTTPStatus, detail: str) -> bytes:
-    problem = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-    }
-    return json.dumps(problem).encode()
+def _status_line(answer: HttpResponse) -> str:
+    return f"{answer.status_code} {answer.reason_phrase}"

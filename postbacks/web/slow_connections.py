@@ -34,11 +34,19 @@ _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNOREC
 _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r)", re.IGNORECASE)
 
 
+class Connection(TConn):  # type: ignore[misc]  # gunicorn is not typed
+    """A connection, and what is known of its request once a thread has it."""
+
+    is_whole = False
+    handed_over_at = 0.0
+    held_bytes = 0
+
+
 @dataclass(slots=True, eq=False)
 class Arriving:
     """A request of which a part has come."""
 
-    connection: TConn
+    connection: Connection
     received: bytearray
     is_watched: bool = False
     is_whole: bool = False

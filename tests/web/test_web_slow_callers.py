@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from gunicorn.config import Config
-from gunicorn.workers.gthread import TConn
 
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.models import Event
@@ -23,6 +22,7 @@ from postbacks.web.slow_connections import (
     ANSWER_BYTES,
     REQUEST_BYTES,
     Arriving,
+    Connection,
     PatientSocket,
     Received,
 )
@@ -341,20 +341,20 @@ class IdleWorker(PatientWorker):
     def __init__(self, stack: ExitStack) -> None:
         super().__init__(1, os.getpid(), [], None, 30, Config(), logging.getLogger())
         self.poller = selectors.DefaultSelector()
-        self.queued: list[TConn] = []
+        self.queued: list[Connection] = []
         self._stack = stack
         stack.callback(self.tmp.close)
         stack.callback(self.poller.close)
 
-    def enqueue_req(self, conn: TConn) -> None:
+    def enqueue_req(self, conn: Connection) -> None:
         self.queued.append(conn)
 
-    def connect(self) -> tuple[TConn, socket.socket]:
+    def connect(self) -> tuple[Connection, socket.socket]:
         accepted, caller = socket.socketpair()
         self._stack.enter_context(caller)
         server = self._stack.enter_context(PatientSocket(accepted, threading.BoundedSemaphore(1)))
         self.nr_conns += 1
-        return TConn(self.cfg, server, "", ""), caller
+        return Connection(self.cfg, server, "", ""), caller
 
     def take(self, request: bytes) -> socket.socket:
         """Take a request piece by piece, until it is whole or refused."""

@@ -13,7 +13,6 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from postbacks.api.authentication import SdkKeyAuthentication
-from postbacks.api.problems import problem
 from postbacks.api.sdk.event_schema import ReceiptSerializer, events_body_schema
 from postbacks.api.throttling import count_events
 from postbacks.intake.events.body import BodyError
@@ -21,6 +20,7 @@ from postbacks.intake.events.recording import record_events
 from postbacks.intake.receipts import FieldError, Receipt
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.web.middleware import own_transactions
+from postbacks.web.problem_documents import problem
 
 
 class AlwaysJson(BaseContentNegotiation):

@@ -13,11 +13,11 @@ from rest_framework.views import APIView
 
 from apps_registry.client_address import client_address
 from postbacks.api import throttling
-from postbacks.api.problems import problem
 from postbacks.api.sdk.events import AlwaysJson
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.skadnetwork.recording import record_copy
 from postbacks.web.middleware import own_transactions
+from postbacks.web.problem_documents import problem
 
 # Apple's own end with a slash; a redirect to it would lose the body.
 COPY_PATHS: Final = tuple(

@@ -12,7 +12,6 @@ from django.views.decorators.csrf import csrf_exempt
 from apps_registry.addresses import first_address
 from apps_registry.client_address import client_address
 from apps_registry.tenancy import tenant
-from postbacks.api.problems import problem
 from postbacks.api.throttling import TooFast, throttle_links, throttle_unknown_keys
 from postbacks.intake.events.recording import DEVICE_FORGOTTEN
 from postbacks.intake.html_entities import READ_AS_MEANT
@@ -27,6 +26,7 @@ from postbacks.models import TouchpointKind
 from postbacks.values import refusals
 from postbacks.values.placeholders import why_no_id
 from postbacks.web.middleware import own_transactions
+from postbacks.web.problem_documents import problem
 
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
