@@ -243,6 +243,18 @@ def superuser() -> psycopg.Connection:
     return psycopg.connect(superuser_conninfo(), autocommit=True)
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of one of our processes that works on the tests' database."""
+    login, host = connection.settings_dict["USER"], connection.settings_dict["HOST"]
+    keys = settings.FIELD_ENCRYPTION_KEYS.items()
+    return {
+        **os.environ,
+        "DATABASE_URL": f"postgresql://{login}@/{NAME}?host={host}",
+        "SECRET_KEY": settings.SECRET_KEY,  # with which tasks are signed
+        "FIELD_ENCRYPTION_KEYS": ",".join(f"{name}:{key}" for name, key in keys),
+    }
+
+
 @contextmanager
 def as_role(role: str) -> Iterator[None]:
     """Let this thread's connection be another role, as another process of ours would be.

@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 MOST_EVENTS = 10_000
 EXAMPLES = 10
 BATCH = 100  # as in the pipeline
-MOST_AT_ONCE = 2  # jobs of an organization
+MOST_RUNNING = 2  # jobs of an organization
 TIME_BOX_SECONDS = 45.0
 MOST_KEPT = 20  # of an organization
 _SECONDS_AT_ONCE = 1.0  # of a web thread, then a worker goes on
@@ -107,7 +107,7 @@ class DryRun:
 class TooManyDryRunsError(Exception):
     """As many dry runs of the organization are under way as may be."""
 
-    what = f"{MOST_AT_ONCE} dry runs of this organization are under way, as many as may be"
+    what = f"{MOST_RUNNING} dry runs of this organization are under way, as many as may be"
     wait = 10
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ def try_or_start(
     organization_id = current_organization()
     with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
         cursor.execute(_LOCK_JOBS, [organization_id])
-    if DryRunJob.objects.filter(finished_at=None).count() >= MOST_AT_ONCE:
+    if DryRunJob.objects.filter(finished_at=None).count() >= MOST_RUNNING:
         raise TooManyDryRunsError
     _delete_oldest()
     return DryRunJob.objects.create(

@@ -52,7 +52,7 @@ from postbacks.values.uuid7 import uuid7
 CHANNEL = "postbacks_tests"
 WAIT_SECONDS = 20.0
 SHORT_WAIT_SECONDS = 2.0  # of a page, which asks again by itself
-MOST_AT_ONCE = 3  # of an organization: fewer than may wait in one process
+MOST_WAITING = 3  # of an organization: fewer than may wait in one process
 HOST_ANSWERS = (
     "The host was left alone since it failed; it answers again, so what waits for it is sent now."
 )
@@ -187,10 +187,10 @@ def start(prepared: PreparedTest, rule: CallbackRule | None) -> TestSend:
         cursor.execute(_LOCK_TESTS, [prepared.organization_id])
         recently = datetime.now(UTC) - _TESTS_LAST
         waiting = TestSend.objects.filter(finished_at=None, made_at__gte=recently).count()
-        if waiting >= MOST_AT_ONCE:
+        if waiting >= MOST_WAITING:
             raise TooManyTestsError(
                 _NEXT_IN_SECONDS,
-                f"{MOST_AT_ONCE} tests of this organization wait for answers, as many as may",
+                f"{MOST_WAITING} tests of this organization wait for answers, as many as may",
             )
         test = TestSend(
             public_id=prepared.public_id,
@@ -272,8 +272,7 @@ def judge_test(test: TestSend, finished: AttemptResult) -> Judgement:
     condition = parse_success(definition_of_test(test).success).words
     if is_received(finished):
         answer = f"The partner answered {finished.status_code}. What counts is {condition}."
-        again = HOST_ANSWERS if finished.detail.endswith(HOST_ANSWERS) else ""
-        return Judgement(ok=True, reason=f"{mark_of(test)} {answer} {again}".strip())
+        return Judgement(ok=True, reason=f"{mark_of(test)} {answer} {finished.detail}".strip())
     return Judgement(ok=False, reason=f"{finished.detail} What would count is {condition}.".strip())
 
 

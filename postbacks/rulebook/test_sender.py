@@ -35,7 +35,7 @@ from postbacks.values.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 16  # of one pump; an organization has far fewer
+MOST_IN_FLIGHT = 16  # of one pump; an organization has far fewer
 _LOOK_SECONDS = 1.0
 _TIDY_SECONDS = 5.0
 _LOST = "The worker that should have sent the test has ended. Send it again."
@@ -95,7 +95,7 @@ class TestSender:
 
     def run(self) -> None:
         """Send until stopped. An outage of the database is waited for."""
-        with self._wakeup, ThreadPoolExecutor(MOST_AT_ONCE, "test") as pool, acting_as(SYSTEM):
+        with self._wakeup, ThreadPoolExecutor(MOST_IN_FLIGHT, "test") as pool, acting_as(SYSTEM):
             while not self._stopped.is_set() or self._in_flight:
                 try:
                     self._step(pool)
@@ -114,7 +114,7 @@ class TestSender:
         if time.monotonic() >= self._next_tidy:
             self._next_tidy = time.monotonic() + _TIDY_SECONDS
             _tidy()
-        for row in [] if self._stopped.is_set() else _claim(MOST_AT_ONCE - self._in_flight):
+        for row in [] if self._stopped.is_set() else _claim(MOST_IN_FLIGHT - self._in_flight):
             self._in_flight += 1
             pool.submit(self._send, row)
         with self._wakeup.sleeping():

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django_q.tasks import async_task
 
 from postbacks.infrastructure.database import roles
@@ -35,18 +34,10 @@ FORMER_NAMES = {
 @pytest.fixture
 def plain_cluster() -> Iterator[subprocess.Popen[bytes]]:
     """Run `manage.py qcluster` on the tests' database."""
-    login, host = connection.settings_dict["USER"], connection.settings_dict["HOST"]
-    keys = settings.FIELD_ENCRYPTION_KEYS.items()
-    environment = {
-        "DATABASE_URL": f"postgresql://{login}@/{database.NAME}?host={host}",
-        "SECRET_KEY": settings.SECRET_KEY,  # with which tasks are signed
-        "FIELD_ENCRYPTION_KEYS": ",".join(f"{name}:{key}" for name, key in keys),
-        "WORKER_NAME": QUEUE,
-    }
     process = subprocess.Popen(
         [sys.executable, "manage.py", "qcluster"],
         cwd=settings.BASE_DIR,
-        env={**os.environ, **environment},
+        env=database.environment() | {"WORKER_NAME": QUEUE},
         start_new_session=True,
     )
     yield process

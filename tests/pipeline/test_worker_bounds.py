@@ -1,7 +1,6 @@
 """Rules, events and templates at their bounds: a worker's memory, and its signs of life."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -9,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -150,19 +148,11 @@ def _prepare_tenant(
 
 
 def _run_pump() -> dict[str, Any]:
-    login, host = connection.settings_dict["USER"], connection.settings_dict["HOST"]
-    keys = settings.FIELD_ENCRYPTION_KEYS.items()
-    environment = {
-        "DJANGO_SETTINGS_MODULE": "postbacks.settings",
-        "DATABASE_URL": f"postgresql://{login}@/{database.NAME}?host={host}",
-        "SECRET_KEY": settings.SECRET_KEY,
-        "FIELD_ENCRYPTION_KEYS": ",".join(f"{name}:{key}" for name, key in keys),
-        "DATABASE_ROLE": roles.WORKER,
-    }
+    environment = {"DJANGO_SETTINGS_MODULE": "postbacks.settings", "DATABASE_ROLE": roles.WORKER}
     process = subprocess.run(
         [sys.executable, "-m", "tests.pipeline.pump_at_bounds", "120"],
         cwd=settings.BASE_DIR,
-        env={**os.environ, **environment},
+        env=database.environment() | environment,
         check=True,
         capture_output=True,
     )

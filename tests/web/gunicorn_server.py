@@ -8,21 +8,12 @@ import sys
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db import connection
 
 from tests import database
 
 
 def serve(**environment: str) -> Iterator[int]:
     """Run it with two threads, and give its port."""
-    login, host = connection.settings_dict["USER"], connection.settings_dict["HOST"]
-    keys = settings.FIELD_ENCRYPTION_KEYS.items()
-    environment = {
-        "DATABASE_URL": f"postgresql://{login}@/{database.NAME}?host={host}",
-        "SECRET_KEY": settings.SECRET_KEY,
-        "FIELD_ENCRYPTION_KEYS": ",".join(f"{name}:{key}" for name, key in keys),
-        **environment,
-    }
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.set_inheritable(True)
         process = subprocess.Popen(
@@ -31,7 +22,7 @@ def serve(**environment: str) -> Iterator[int]:
                 f"--bind=fd://{listener.fileno()}",
             ],
             cwd=settings.BASE_DIR,
-            env={**os.environ, **environment},
+            env=database.environment() | environment,
             pass_fds=[listener.fileno()],
             start_new_session=True,
         )

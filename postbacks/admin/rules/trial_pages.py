@@ -44,7 +44,7 @@ from postbacks.models import (
     WorkerHeartbeat,
 )
 from postbacks.rulebook import dry_run, test_send
-from postbacks.rulebook.dry_run import MOST_EVENTS, DryRun
+from postbacks.rulebook.dry_run import MOST_EVENTS, TIME_BOX_SECONDS, DryRun
 from postbacks.rulebook.test_send import (
     Judgement,
     NotTestableError,
@@ -363,6 +363,10 @@ class DryRunView:
         if self.job.total:
             return f"{self.job.done:,} of {self.job.total:,} events tried."
         return "Waiting for the worker…"
+
+    @property
+    def longest_seconds(self) -> str:
+        return f"{TIME_BOX_SECONDS:.0f}"
 
     @property
     def has_no_worker(self) -> bool:
