@@ -140,6 +140,7 @@ def color_violations(page: Page) -> list[str]:
 
 
 def _run(page: Page, rules: dict[str, object]) -> list[str]:
+    page.wait_for_load_state()  # a click returns when the next page begins, still empty
     if not page.evaluate("'axe' in window"):
         source = files("axe_playwright_python").joinpath("axe.min.js").read_text()
         script = f"{source}\n;({_SHARE_PASSES})();"
