@@ -85,6 +85,45 @@ def test_the_layer_lies_exactly_behind_the_text(page: Page) -> None:
     )
 
 
+def test_marks_end_lines_nowhere_else_than_the_text_does(page: Page) -> None:
+    _url(page).fill(f"{AT}" + "&".join(f"n{i}={{{{advertising_id}}}}" for i in range(12)))
+    expect(page.locator("[data-field=url] .rule-mark--known")).to_have_count(12)
+
+    astray = page.evaluate(
+        """() => {
+          const layer = document.querySelector("[data-field=url] .rule-layer");
+          const plain = layer.cloneNode();
+          plain.textContent = layer.textContent;
+          layer.after(plain);
+          layer.scrollTop = 0;
+          const place = (text, offset) => {
+            const range = document.createRange();
+            range.setStart(text, offset);
+            range.setEnd(text, offset + 1);
+            return range.getBoundingClientRect();
+          };
+          const astray = [];
+          for (let width = 300; width < 380; width += 3) {
+            layer.style.width = plain.style.width = `${width}px`;
+            let start = 0;
+            for (const part of layer.childNodes) {
+              const text = part.firstChild ?? part;
+              for (let offset = 0; offset < text.length; offset++, start++) {
+                const [is, should] = [place(text, offset), place(plain.firstChild, start)];
+                if (Math.hypot(is.left - should.left, is.top - should.top) > 2) {
+                  astray.push([width, start]);
+                }
+              }
+            }
+          }
+          plain.remove();
+          return astray;
+        }"""
+    )
+
+    assert astray == []
+
+
 def test_a_press_mends_a_mistake_and_can_be_undone(page: Page) -> None:
     _url(page).fill(f"{AT}é=😀{{{{advertisng_id}}}}")
 
