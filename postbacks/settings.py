@@ -17,7 +17,7 @@ from postbacks.infrastructure import environment, metrics
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 from postbacks.infrastructure.rate_limits.counting import RateLimit, parse_rate
-from postbacks.web import error_reports, theme
+from postbacks.web import log_filter, theme
 from postbacks.web.log_filter import CALLERS_FAULTS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -503,4 +503,4 @@ LOGGING = {
 }
 
 if SENTRY_DSN := environment.parsed("SENTRY_DSN", environment.sentry_dsn, default=""):
-    error_reports.start(SENTRY_DSN)
+    log_filter.report_errors(SENTRY_DSN)

@@ -7,23 +7,19 @@ from django.views.generic import RedirectView
 from rest_framework.routers import SimpleRouter
 
 from postbacks.api.resources.apps import AppViewSet, BundleIdViewSet
-from postbacks.api.resources.attribution_settings import AttributionSettingsViewSet
-from postbacks.api.resources.audit_log import AuditLogViewSet
+from postbacks.api.resources.attribution import AttributionSettingsViewSet, TestDeviceViewSet
+from postbacks.api.resources.catalogues import MacroViewSet, PartnerTemplateViewSet
 from postbacks.api.resources.events import EventViewSet
 from postbacks.api.resources.installs import InstallViewSet
 from postbacks.api.resources.keys import ApiTokenViewSet, SdkKeyViewSet
-from postbacks.api.resources.macros import MacroViewSet
-from postbacks.api.resources.organization import OwnOrganizationViewSet
-from postbacks.api.resources.partner_templates import PartnerTemplateViewSet
-from postbacks.api.resources.partners import CampaignViewSet, PartnerViewSet
+from postbacks.api.resources.organization import AuditLogViewSet, OwnOrganizationViewSet
+from postbacks.api.resources.partners import CampaignViewSet, PartnerViewSet, TrackingLinkViewSet
 from postbacks.api.resources.people import InvitationViewSet, MemberViewSet
 from postbacks.api.resources.postbacks import PostbackViewSet
 from postbacks.api.resources.replays import ReplayViewSet
 from postbacks.api.resources.rules.viewset import RuleViewSet
 from postbacks.api.resources.signing import ClickSigningKeyViewSet, SigningSecretViewSet
 from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
-from postbacks.api.resources.test_devices import TestDeviceViewSet
-from postbacks.api.resources.tracking_links import TrackingLinkViewSet
 from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.sdk.forget_device import ErasureProgressView, ForgetDeviceView
 from postbacks.api.sdk.touchpoints import TouchpointsView

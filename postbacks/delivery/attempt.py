@@ -1,12 +1,20 @@
-"""⑦ Makes one attempt: adds our headers, sends, judges the answer, and plans the next try."""
+"""⑦ Makes one attempt: adds our headers, sends, judges the answer, and plans the next try.
 
-from collections.abc import Mapping
+Requests are signed as Standard Webhooks 1.0 describes, so that receivers can verify the sender:
+HMAC-SHA256 of `id.timestamp.body`. The id is the postback's, the same over all attempts; the time
+is the attempt's own, so that a receiver can refuse old requests.
+"""
+
+import base64
+import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
 from django.conf import settings
 
+from apps_registry.crypto.keys import SIGNING_SECRET
 from postbacks import __version__
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.http.address_guard import told_to_authors
@@ -22,10 +30,9 @@ from postbacks.delivery.redaction import (
     withheld_response,
 )
 from postbacks.delivery.retry import next_delay
-from postbacks.delivery.signing import redacted_signature, signature_headers
 from postbacks.infrastructure.database import database_clock
 from postbacks.models import PostbackStatus
-from postbacks.values.outgoing_request import Lease, OutgoingRequest, RenderedPostback
+from postbacks.values.outgoing_request import MASK, Lease, OutgoingRequest, RenderedPostback
 
 USER_AGENT = f"Postbacks/{__version__}"
 
@@ -235,3 +242,33 @@ def _detail(verdict: AttemptVerdict, *, first_fingerprint: str, fingerprint: str
         remark = "The request differs from the first one by the same version of the rule."
         return f"{verdict.detail} {remark}".strip()
     return verdict.detail
+
+
+def signature_headers(
+    secrets: Sequence[str], *, message_id: str, at: datetime, body: bytes | None
+) -> dict[str, str]:
+    """Return the headers `webhook-…`, with a signature for each secret; none without a secret."""
+    if not secrets:
+        return {}
+    timestamp = str(int(at.timestamp()))
+    signed = f"{message_id}.{timestamp}.".encode() + (body or b"")
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(_signature(secret, signed) for secret in secrets),
+    }
+
+
+def redacted_signature(message_id: str, *, at: datetime) -> dict[str, str]:
+    """Return the headers `webhook-…` as they are logged."""
+    timestamp = str(int(at.timestamp()))
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{MASK}",
+    }
+
+
+def _signature(secret: str, signed: bytes) -> str:
+    key = base64.b64decode(secret.removeprefix(SIGNING_SECRET))
+    return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()

@@ -1,6 +1,6 @@
 """The demo's callback rules: data that can be saved as rules, and whose postbacks can be counted.
 
-The first segment of a path selects how the stand-in ad network responds (see `partner.behavior`).
+The first segment of a path selects how the stand-in ad network responds (see `partner.server`).
 Retry delays are short, so that the failures of a day are retried within seconds.
 """
 

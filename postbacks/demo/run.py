@@ -22,8 +22,7 @@ from postbacks.demo.networks import LUMEN, DemoApp
 from postbacks.demo.organization import DemoOrganization
 from postbacks.demo.rules import DEMO_RULES
 from postbacks.demo.sending.day_sender import DaySender
-from postbacks.demo.sending.http_client import RefusedError, UnreachableError
-from postbacks.demo.sending.sdk_client import EventsAnswer
+from postbacks.demo.sending.sdk_client import EventsAnswer, RefusedError, UnreachableError
 from postbacks.demo.services import HOST, Services
 from postbacks.demo.simulation.day import SimulatedDay, simulate_day
 from postbacks.demo.simulation.skan_copies import COPIES

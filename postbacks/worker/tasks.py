@@ -47,8 +47,8 @@ from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import delete_expired_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
-from postbacks.privacy import address_shortening, device_marks, erasure, retention
-from postbacks.rulebook import dry_run, held_postbacks, queue_moves, replaying
+from postbacks.privacy import device_marks, erasure, retention
+from postbacks.rulebook import dry_run, held_postbacks, replaying, saving
 from postbacks.rulebook.test_sender import TestSender
 
 logger = logging.getLogger(__name__)
@@ -141,8 +141,8 @@ def tidy_up() -> None:
         limiter.delete_expired_counts,
         caches.delete_expired_entries,
         delete_expired_copies,
-        address_shortening.shorten_touchpoints,
-        address_shortening.shorten_events,
+        retention.shorten_touchpoints,
+        retention.shorten_events,
     ):
         while time.monotonic() < until and delete_batch():
             pass
@@ -212,7 +212,7 @@ def move_queued() -> None:
     """Move queued postbacks of saved rules to their lane; leftovers wait for the next run."""
     with _exclusive(_MOVE_SLOT) as is_ours:
         if is_ours:
-            queue_moves.move_queued(_MOVE_SECONDS)
+            saving.move_queued(_MOVE_SECONDS)
 
 
 def work_on_held() -> None:
@@ -258,7 +258,7 @@ PERIODIC = (
     Periodic("enqueue_notices", every=timedelta(seconds=30)),
     Periodic("judge_failing_rules", every=timedelta(minutes=1)),
     Periodic("erase_devices", every=timedelta(seconds=10)),
-    Periodic("move_queued", every=timedelta(seconds=2), is_needed=queue_moves.is_any_to_move),
+    Periodic("move_queued", every=timedelta(seconds=2), is_needed=saving.is_any_to_move),
     Periodic("work_on_held", every=timedelta(seconds=2), is_needed=held_postbacks.is_any_due),
     Periodic("work_on_replays", every=timedelta(seconds=2), is_needed=replaying.is_any_due),
     Periodic("work_on_dry_runs", every=timedelta(seconds=2), is_needed=dry_run.is_any_due),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from postbacks.demo.partner import behavior
+from postbacks.demo.partner import server
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,9 +93,9 @@ def running(folder: Path) -> Iterator[Stand]:
 
 def key_that_gets(path: str, status: int) -> str:
     """Return a key whose first request under this path gets the status."""
-    path_behavior = behavior.behavior_of(path)
+    path_behavior = server.behavior_of(path)
     return next(
         key
         for key in (f"key-{n}" for n in range(10_000))
-        if behavior.first_status(path_behavior, key) == status
+        if server.first_status(path_behavior, key) == status
     )

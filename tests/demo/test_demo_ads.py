@@ -13,7 +13,7 @@ import pytest
 
 from postbacks.demo.networks import KITEBIRD, NETWORKS, DemoApp
 from postbacks.demo.sending.day_sender import AdNetworkClient
-from postbacks.demo.sending.http_client import RefusedError, RetryingClient
+from postbacks.demo.sending.sdk_client import RefusedError, RetryingClient
 from postbacks.demo.simulation.model import (
     GroundTruth,
     LiveVisit,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from postbacks.demo.partner import behavior
+from postbacks.demo.partner import server
 from tests.demo.stand import ROOT, Stand, key_that_gets, running
 
 
@@ -89,8 +89,8 @@ def test_picky_refuses_the_same_key_for_good(stand: Stand) -> None:
 
 
 def test_slow_takes_its_time_over_some_keys(stand: Stand) -> None:
-    path_behavior = behavior.behavior_of("/slow")
-    key = next(key for key in map(str, range(1000)) if behavior.response_delay(path_behavior, key))
+    path_behavior = server.behavior_of("/slow")
+    key = next(key for key in map(str, range(1000)) if server.response_delay(path_behavior, key))
 
     started = time.monotonic()
     reply = stand.ask("/slow", key=key)

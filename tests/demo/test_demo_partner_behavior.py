@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
-from postbacks.demo.partner import behavior
+from postbacks.demo.partner import server
 
 
 @pytest.mark.parametrize(
@@ -22,17 +22,17 @@ from postbacks.demo.partner import behavior
 def test_each_mood_strikes_its_share_of_the_keys(
     path: str, status: HTTPStatus, share: float
 ) -> None:
-    path_behavior = behavior.behavior_of(path)
+    path_behavior = server.behavior_of(path)
 
-    verdicts = [behavior.first_status(path_behavior, str(number)) for number in range(20_000)]
+    verdicts = [server.first_status(path_behavior, str(number)) for number in range(20_000)]
 
     assert verdicts.count(status) / len(verdicts) == pytest.approx(share, rel=0.15)
 
 
 def test_delays_lie_between_150_and_400_milliseconds() -> None:
-    path_behavior = behavior.behavior_of("/slow")
+    path_behavior = server.behavior_of("/slow")
 
-    delays = [behavior.response_delay(path_behavior, str(number)) for number in range(20_000)]
+    delays = [server.response_delay(path_behavior, str(number)) for number in range(20_000)]
 
     slow = [seconds for seconds in delays if seconds]
     assert 0.150 <= min(slow) < 0.160

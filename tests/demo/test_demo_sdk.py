@@ -11,8 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.sending.http_client import RefusedError, RetryingClient, UnreachableError
-from postbacks.demo.sending.sdk_client import EventsAnswer, SdkClient, send_calls
+from postbacks.demo.sending.sdk_client import (
+    EventsAnswer,
+    RefusedError,
+    RetryingClient,
+    SdkClient,
+    UnreachableError,
+    send_calls,
+)
 from postbacks.demo.simulation.model import SdkCall, SentEvent
 
 _TAKEN = {"accepted": 1, "duplicates": 0, "rejected": [], "ids": ["e1"], "warnings": []}

@@ -42,7 +42,7 @@ from postbacks.delivery.pump import Pump
 from postbacks.infrastructure.database import database_clock, roles
 from postbacks.models import CallbackRule, JobAction, Postback, Replay, RuleStatus
 from postbacks.models.heartbeats import WorkerHeartbeat
-from postbacks.rulebook import held_postbacks, queue_moves, replaying, replays, saving
+from postbacks.rulebook import held_postbacks, replaying, replays, saving
 from postbacks.rulebook.held_postbacks import NotReleasableError
 from postbacks.rulebook.replays import (
     ReplayFilter,
@@ -482,7 +482,7 @@ class Deliveries(RuleBasedStateMachine):
             held_postbacks.sweep_queue(60)
             held_postbacks.work(60, now=self.now)
             replaying.work(60, now=self.now)
-            queue_moves.move_queued(60)
+            saving.move_queued(60)
 
     @rule(host=st.sampled_from(_HOSTS))
     def fail_until_the_breaker_almost_opens(self, host: str) -> None:

@@ -24,7 +24,7 @@ from postbacks.models import (
     SkipReason,
     UndecidedEvent,
 )
-from postbacks.rulebook import held_postbacks, queue_moves
+from postbacks.rulebook import held_postbacks, saving
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_rule, make_tenant, make_tenant_rule
@@ -202,7 +202,7 @@ def test_killed_workers_leave_a_queue_that_others_move(nursery: WorkerNursery) -
 
 def is_any_to_move() -> bool:
     with database.as_role(roles.WORKER):
-        return queue_moves.is_any_to_move()
+        return saving.is_any_to_move()
 
 
 def fill_queue(of: Tenant, rule: CallbackRule, *, count: int) -> None:

@@ -19,7 +19,7 @@ from postbacks.callbacks.rules.versions import save_rule
 from postbacks.delivery.claiming import claim_paced, next_due
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RulePace
-from postbacks.rulebook import queue_moves
+from postbacks.rulebook import saving
 from postbacks.values.outgoing_request import Lease
 from tests import database
 from tests.claims import claim_due
@@ -209,7 +209,7 @@ def test_a_limit_that_is_set_later_holds_for_what_is_queued() -> None:
         rule.max_in_flight = 2
         save_rule(rule, by=None)
     with database.as_role(roles.WORKER):
-        queue_moves.move_queued(60)
+        saving.move_queued(60)
 
     with database.as_role(roles.WORKER):
         assert claim_due(100) == []

@@ -10,7 +10,7 @@ from apps_registry.tenancy import tenant
 from postbacks.callbacks.macros import RequestTemplate, compile_request
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus
-from postbacks.rulebook import queue_moves
+from postbacks.rulebook import saving
 from postbacks.rulebook.resending import resend
 from postbacks.worker import tasks
 from tests import database
@@ -67,12 +67,12 @@ def enqueue(of: Tenant, count: int) -> None:
 
 def move_queued(*, batch: int = 1_000, clock: Callable[[], float] = lambda: 0.0) -> int:
     with database.as_role(roles.WORKER):
-        return queue_moves.move_queued(1.0, batch=batch, clock=clock)
+        return saving.move_queued(1.0, batch=batch, clock=clock)
 
 
 def is_any_to_move() -> bool:
     with database.as_role(roles.WORKER):
-        return queue_moves.is_any_to_move()
+        return saving.is_any_to_move()
 
 
 def test_deciding_and_resending_ask_for_the_same_lane() -> None:

@@ -9,7 +9,7 @@ from pytest_django import Settings
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
 from postbacks.models import Event, Touchpoint, TouchpointKey
-from postbacks.privacy import address_shortening
+from postbacks.privacy import retention
 from postbacks.values import identifiers
 from tests.database import as_role
 from tests.events import event, record
@@ -26,7 +26,7 @@ def test_an_address_is_shortened_once_nobody_is_matched_by_it() -> None:
     touched_at(link, datetime.now(UTC) - timedelta(days=2, hours=3))
 
     with as_role(roles.WORKER):
-        while address_shortening.shorten_touchpoints(batch=1):
+        while retention.shorten_touchpoints(batch=1):
             pass
 
     with tenant(link.organization_id):
@@ -43,7 +43,7 @@ def test_a_fresh_address_stays_whole() -> None:
     link = touched("203.0.113.77")
 
     with as_role(roles.WORKER):
-        assert not address_shortening.shorten_touchpoints()
+        assert not retention.shorten_touchpoints()
 
     with tenant(link.organization_id):
         assert Touchpoint.objects.get().ip_address == "203.0.113.77"
@@ -62,7 +62,7 @@ def test_a_fresh_address_stays_whole() -> None:
     ],
 )
 def test_of_an_address_its_network_is_kept(address: str, expected: str) -> None:
-    assert address_shortening.shortened(address) == expected
+    assert retention.shortened(address) == expected
 
 
 def test_an_events_address_is_shortened_and_its_user_agent_left_out(settings: Settings) -> None:
@@ -81,7 +81,7 @@ def test_an_events_address_is_shortened_and_its_user_agent_left_out(settings: Se
     received_at(datetime.now(UTC) - timedelta(days=8, hours=1), gem)
 
     with as_role(roles.WORKER):
-        while address_shortening.shorten_events(batch=2):
+        while retention.shorten_events(batch=2):
             pass
 
     after = _fields(gem)
@@ -105,10 +105,10 @@ def test_an_events_address_stays_whole_as_long_as_it_is_sent_and_where_it_is_kep
     received_at(datetime.now(UTC) - timedelta(days=13), gem)
 
     with as_role(roles.WORKER):
-        assert not address_shortening.shorten_events()
+        assert not retention.shorten_events()
         settings.RETENTION_DAYS_ADDRESSES = 0
         received_at(datetime.now(UTC) - timedelta(days=99), gem)
-        assert not address_shortening.shorten_events()
+        assert not retention.shorten_events()
 
     assert {fields["ip_address"] for fields, _ in _fields(gem)} == {ADDRESS}
 
@@ -120,7 +120,7 @@ def test_what_came_since_is_shortened_in_its_turn(settings: Settings) -> None:
         record(gem, event(gaid=f"g-{days}", ip_address=ADDRESS))
         received_at(datetime.now(UTC) - timedelta(days=days), gem, f"g-{days}")
         with as_role(roles.WORKER):
-            address_shortening.shorten_events()
+            retention.shorten_events()
 
     assert {fields["ip_address"] for fields, _ in _fields(gem)} == {"203.0.113.0"}
 

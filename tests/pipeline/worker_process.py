@@ -55,12 +55,12 @@ def _serve(host: str, user: str, name: str) -> None:
 
     from postbacks import pipeline
     from postbacks.infrastructure.database import roles
-    from postbacks.rulebook import held_postbacks, queue_moves
+    from postbacks.rulebook import held_postbacks, saving
 
     def work() -> None:
         while True:
             held_postbacks.work(5)
-            queue_moves.move_queued(5)
+            saving.move_queued(5)
             if not pipeline.work(5):
                 time.sleep(0.01)
 

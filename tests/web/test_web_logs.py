@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from postbacks.infrastructure import environment
-from postbacks.web import error_reports
+from postbacks.web import log_filter
 from postbacks.web.log_filter import HideKeysInLinks, json_formatter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def test_a_line_is_one_object_with_chosen_fields_alone() -> None:
 )
 def test_what_looks_like_a_secret_or_a_person_is_masked(text: str) -> None:
     secrets = "idfa", "pass-1", "anna", "203.0", "db8", "6D92", "hJ3", "short1", "abc1"
-    event = error_reports.scrubbed(
+    event = log_filter.scrubbed(
         {
             "message": text,
             "logentry": {"message": text, "params": [text, {"a": text}]},
@@ -93,7 +93,7 @@ def test_what_looks_like_a_secret_or_a_person_is_masked(text: str) -> None:
 
 def test_plain_words_stay() -> None:
     text = "'NoneType' object has no attribute 'return_claims_of_dead_pumps' in postback_p20260101"
-    assert error_reports.masked(text) == text
+    assert log_filter.masked(text) == text
 
 
 @pytest.mark.parametrize(

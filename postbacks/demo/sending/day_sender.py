@@ -14,8 +14,13 @@ from tqdm import tqdm
 
 from postbacks.demo.networks import DemoApp
 from postbacks.demo.organization import DemoOrganization
-from postbacks.demo.sending.http_client import RefusedError, RetryingClient
-from postbacks.demo.sending.sdk_client import EventsAnswer, SdkClient, send_calls
+from postbacks.demo.sending.sdk_client import (
+    EventsAnswer,
+    RefusedError,
+    RetryingClient,
+    SdkClient,
+    send_calls,
+)
 from postbacks.demo.simulation.day import SimulatedDay
 from postbacks.demo.simulation.model import LiveVisit, SdkCall, SimulatedTouch, TouchKind
 from postbacks.demo.simulation.skan_copies import COPIES
