@@ -56,7 +56,7 @@ def _measure(
     stage: Stage, link: TrackingLink, side: str, count: int, devices: "itertools.count[int]"
 ) -> float:
     ours = stage.sides[-1]
-    before = ours.count_logged()
+    last = ours.last_postback()
     named = [f"{next(devices):012d}" for _ in range(count // _PER_DEVICE)]
     if side == _WITH:
         idfas = (f"6D92078A-8246-4BA4-AE5B-{device}" for device in named)
@@ -69,7 +69,7 @@ def _measure(
             done.result()
     stage.children.wait_until(ours.is_idle, "all is delivered", seconds=_SECONDS)
     seconds = time.monotonic() - started_at
-    stage.settle(ours, expected=before + count - len(named))
+    stage.settle(ours, after=last, expected=count - len(named))
     with psycopg.connect(ours.conninfo, autocommit=True) as superuser:
         superuser.execute(_NOT_YET)  # the next round is not to pay for this one
     return count / seconds

@@ -14,9 +14,9 @@ _SECONDS = 300.0
 def measure(stage: Stage, side_index: int, count: int) -> float:
     """Measure one side once and return its rate."""
     side = stage.sides[side_index]
-    before = side.count_logged()
+    last = side.last_postback()
     started_at = side.owe(count)
     stage.children.wait_until(side.is_idle, f"{side.name} has delivered", seconds=_SECONDS)
     seconds = time.time() - started_at
-    stage.settle(side, expected=before + count)
+    stage.settle(side, after=last, expected=count)
     return count / seconds

@@ -1,50 +1,112 @@
-"""Row 6: from an event's commit, which its 202 follows, to the commit of its attempt.
+"""Row 6: from the moment an event is sent until its postback has arrived, hop by hop.
 
 One event per request in an open loop: the next one is sent on time, whether or not the last one
-has been answered. PostgreSQL tells when it committed each row.
+has been answered, and its time counts from when it had to be sent. PostgreSQL tells when it
+committed each row, the sink when a postback arrived.
 """
 
 import itertools
 import json
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 
 from tests.bench import sample
 from tests.bench.client import Client
-from tests.bench.sides import Side
+from tests.bench.sides import Moments, Side
 from tests.bench.stage import Stage
+from tests.bench.sums import percentile
 
 _CONNECTIONS = 24
 _SECONDS = 60.0
-_ROUNDING = timedelta(milliseconds=1)  # a moment may be stored to the millisecond
+
+ARRIVED = "sent → arrived"
+LOGGED = "event committed → attempt committed"
+HOPS = (
+    "sent → committed",
+    "committed → answered",
+    "committed → attempt begun",
+    "begun → arrived",
+    "arrived → logged",
+)
 
 
-def measure(stage: Stage, side_index: int, rate: int, seconds: float) -> list[float]:
-    """Measure one side once and return each event's latency in milliseconds."""
+@dataclass(slots=True)
+class _Sender:
+    """What the threads share that send on time."""
+
+    side: Side
+    bodies: Sequence[bytes]
+    rate: int
+    starts_at: float
+    turns: "itertools.count[int]"  # `next` of a count is one step, which threads can't share
+    answered: list[float]
+
+    def due(self, turn: int) -> float:
+        return self.starts_at + turn / self.rate
+
+    def run(self) -> None:
+        with Client(self.side) as client:
+            for turn in self.turns:
+                if turn >= len(self.bodies):
+                    return
+                time.sleep(max(0.0, self.due(turn) - time.time()))
+                client.send(self.bodies[turn], events=1)
+                self.answered[turn] = time.time()
+
+
+def measure(stage: Stage, side_index: int, rate: int, seconds: float) -> dict[str, list[float]]:
+    """Measure one side once; return each event's milliseconds, in all and of each hop."""
     side = stage.sides[side_index]
     count = round(rate * seconds)
-    before = side.count_logged()
-    bodies = [json.dumps(sample.event(number)).encode() for number in range(count)]
-    began_at = datetime.now(UTC) - _ROUNDING
-    turns = itertools.count()
-    starts_at = time.monotonic() + 0.1
+    last = side.last_postback()
+    mark = stage.sink.mark()
+    events = [sample.event(number) for number in range(count)]
+    bodies = [json.dumps(event).encode() for event in events]
+    sender = _Sender(side, bodies, rate, time.time() + 0.1, itertools.count(), [0.0] * count)
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
-        senders = [
-            threads.submit(_send, side, bodies, turns, rate, starts_at) for _ in range(_CONNECTIONS)
-        ]
-        for sender in senders:
-            sender.result()
-    stage.settle(side, expected=before + count, seconds=_SECONDS)
-    return side.latencies_since(began_at)
+        for done in [threads.submit(sender.run) for _ in range(_CONNECTIONS)]:
+            done.result()
+    stage.settle(side, after=last, expected=count, seconds=_SECONDS)
+    ids = [str(event["event_id"]) for event in events]
+    arrivals = _arrivals(stage, mark, ids)
+    moments = {each.event_id: each for each in side.moments_of_events(after=last)}
+    durations: dict[str, list[float]] = {}
+    for turn, id_ in enumerate(ids):
+        hops = _hops(sender.due(turn), sender.answered[turn], arrivals[id_], moments[id_])
+        for hop, milliseconds in hops.items():
+            durations.setdefault(hop, []).append(milliseconds)
+    return durations
 
 
-def _send(
-    side: Side, bodies: list[bytes], turns: "itertools.count[int]", rate: int, starts_at: float
-) -> None:
-    with Client(side) as client:
-        for turn in turns:  # `next` of a count is one step, which threads can't share
-            if turn >= len(bodies):
-                return
-            time.sleep(max(0.0, starts_at + turn / rate - time.monotonic()))
-            client.send(bodies[turn], events=1)
+def percentiles(durations: Mapping[str, Sequence[float]], share: float) -> dict[str, float]:
+    """Return a percentile of each hop."""
+    return {hop: percentile(values, share) for hop, values in durations.items()}
+
+
+def _arrivals(stage: Stage, mark: int, ids: Sequence[str]) -> Mapping[str, float]:
+    """Return when each postback arrived, once the sink has written all of it down."""
+    arrivals: dict[str, float] = {}
+
+    def are_written() -> bool:
+        nonlocal arrivals
+        arrivals = stage.sink.arrivals(after=mark)
+        return arrivals.keys() >= set(ids)
+
+    stage.children.wait_until(are_written, "The sink has noted all", seconds=10, pause=0.1)
+    return arrivals
+
+
+def _hops(sent: float, answered: float, arrived: float, moments: Moments) -> dict[str, float]:
+    hops = {
+        ARRIVED: (sent, arrived),
+        LOGGED: (moments.committed, moments.logged),
+        HOPS[0]: (sent, moments.committed),
+        HOPS[1]: (moments.committed, answered),
+        HOPS[4]: (arrived, moments.logged),
+    }
+    if moments.begun is not None:
+        hops[HOPS[2]] = (moments.committed, moments.begun)
+        hops[HOPS[3]] = (moments.begun, arrived)
+    return {hop: 1000 * (end - start) for hop, (start, end) in hops.items()}

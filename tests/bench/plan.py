@@ -14,6 +14,10 @@ class Plan:
     door_processes: int
     delivery: tuple[int, int, int]
     whole: tuple[int, int, int]
+    single: tuple[int, int, int]
+    door_rounds: int
+    single_events: tuple[int, int]  # requests to REST framework's door, and to ours
+    batches: tuple[int, int]
     latency_seconds: float
     log_rows: int
     log_depth: int
@@ -32,6 +36,10 @@ FULL = Plan(
     door_processes=4,  # as README.md says
     delivery=(1_500, 1_500, 15_000),
     whole=(1_500, 1_500, 10_000),
+    single=(500, 500, 10_000),
+    door_rounds=3,
+    single_events=(1_500, 6_000),
+    batches=(20, 150),
     latency_seconds=4.0,
     log_rows=500_000,
     log_depth=400_000,
@@ -45,10 +53,14 @@ FULL = Plan(
 )
 QUICK = Plan(
     quick=True,
-    rounds=3,
+    rounds=1,
     door_processes=2,
     delivery=(150, 300, 2_000),
     whole=(100, 200, 1_500),
+    single=(100, 150, 1_500),
+    door_rounds=1,
+    single_events=(300, 1_500),
+    batches=(8, 60),
     latency_seconds=1.0,
     log_rows=50_000,
     log_depth=40_000,
@@ -58,6 +70,6 @@ QUICK = Plan(
     crediting_events=1_000,
     touchpoints=(10_000, 1_000_000),
     candidate_looks=21,
-    ends_after=28.0,  # crediting, candidates and rendering come after the rounds
+    ends_after=28.0,
 )
 RATES = (50, 50, 200)  # events per second of the latency row; the references bear no more

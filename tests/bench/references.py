@@ -13,13 +13,15 @@ from tests.bench.sides import Side
 _BUSY = "SELECT EXISTS (SELECT FROM django_q_ormq)"
 _LOGGED = """
     SELECT count(DISTINCT postback_id) FROM naive_attempt JOIN naive_postback AS postback
-    ON postback.id = postback_id WHERE postback.status = 'delivered'
+    ON postback.id = postback_id WHERE postback.status = 'delivered' AND postback_id > %(last)s
 """
-_LATENCIES = """
-    SELECT 1000 * extract(epoch FROM
-        pg_xact_commit_timestamp(attempt.xmin) - pg_xact_commit_timestamp(event.xmin))
+_MOMENTS = """
+    SELECT event.event_id::text AS event_id,
+           extract(epoch FROM pg_xact_commit_timestamp(event.xmin))::float AS committed,
+           NULL AS begun,
+           extract(epoch FROM pg_xact_commit_timestamp(attempt.xmin))::float AS logged
     FROM naive_attempt AS attempt JOIN naive_postback AS postback ON postback.id = postback_id
-    JOIN naive_event AS event ON event.id = postback.event_id WHERE event.created_at >= %(since)s
+    JOIN naive_event AS event ON event.id = postback.event_id WHERE postback_id > %(last)s
 """
 
 
@@ -47,8 +49,9 @@ def set_up(
         key=sample.REFERENCE_KEY,
         owe=lambda count: float(children.ask(queueing, str(count))),
         busy=_BUSY,
+        last="SELECT max(id) FROM naive_postback",
         logged=_LOGGED,
-        latencies=_LATENCIES,
+        moments=_MOMENTS,
     )
     return side, environment
 

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 from tests.bench import candidates, crediting, log_pages, rendering, sink, table
+from tests.bench.doors import Doors
 from tests.bench.plan import FULL, QUICK
 from tests.bench.rounds import ROWS, Rounds
 from tests.bench.stage import Stage
@@ -61,15 +62,19 @@ class Session:
         self._report(rows)
 
     def _measure(self) -> list[Row]:
-        self.stage.start_workers()
         in_rounds = [row for row in self.row_names if row in ROWS]
-        if set(self.row_names) & {"whole", "latency", "crediting"}:
+        if set(self.row_names) & {"doors", "whole", "single", "latency", "crediting"}:
             self.stage.start_doors(self.plan.door_processes)
+        rows = []
+        if "doors" in self.row_names:  # before there are workers, which would take their part
+            self.stage.start_door_without_database(self.plan.door_processes)
+            rows += Doors(self.stage, self.plan, self._say).run()
+        self.stage.start_workers()
         rounds = Rounds(self.stage, self.plan, in_rounds, self._say, self.started_at)
         if in_rounds:
             rounds.run()
             self.notes.append(self._said_of_rounds(rounds.done))
-        rows = rounds.rows()
+        rows += rounds.rows()
         if "crediting" in self.row_names:
             self._say("Installs with and without attribution …")
             rows.append(crediting.measure(self.stage, self.plan))

@@ -20,7 +20,8 @@ error_log {folder}/error.log;
 worker_rlimit_nofile 4096;
 events {{ worker_connections 2048; }}
 http {{
-    access_log off;
+    log_format arrivals '$msec $arg_key';
+    access_log {arrivals} arrivals buffer=64k flush=100ms;
     keepalive_requests 1000000000;
     keepalive_timeout 600s;
     client_body_temp_path {folder}/body;
@@ -43,21 +44,40 @@ class Sink:
     kind: str
     port: int
     bound: float | None
+    log: Path
 
     @property
     def url(self) -> str:
         """Return the sink's address."""
         return f"http://{HOST}:{self.port}"
 
+    def mark(self) -> int:
+        """Return a place in the log of arrivals, to read on from there."""
+        return self.log.stat().st_size
+
+    def arrivals(self, *, after: int) -> dict[str, float]:
+        """Return when each postback arrived first, in seconds since 1970, by its event's id."""
+        arrivals: dict[str, float] = {}
+        with self.log.open() as log:
+            log.seek(after)
+            for line in log:
+                moment, _, key = line.rstrip("\n").partition(" ")
+                if key:
+                    arrivals.setdefault(key, float(moment))
+        return arrivals
+
 
 def start(children: Children, folder: Path) -> Sink:
     """Start nginx, or the stand-in where nginx is missing, and measure it with wrk."""
     port = free_port()
-    nginx = _program("nginx")
-    command = [sys.executable, "-m", "tests.bench.stand_in_sink", str(port)]
+    nginx = program("nginx")
+    folder.mkdir(parents=True)
+    log = folder / "arrivals.log"
+    log.touch()
+    command = [sys.executable, "-m", "tests.bench.stand_in_sink", str(port), str(log)]
     if nginx:
-        folder.mkdir(parents=True)
-        (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, host=HOST, port=port))
+        configuration = _NGINX.format(folder=folder, host=HOST, port=port, arrivals=log)
+        (folder / "nginx.conf").write_text(configuration)
         command = [
             nginx,
             "-p",
@@ -69,15 +89,15 @@ def start(children: Children, folder: Path) -> Sink:
         ]
     children.start("sink", command, {})
     children.wait_until(lambda: listens(port), "The sink listens", seconds=10)
-    return Sink("nginx" if nginx else "stand-in", port, _bound(port))
+    return Sink("nginx" if nginx else "stand-in", port, _bound(port), log)
 
 
 def missing_programs() -> list[str]:
     """Return what is not installed and what that means, a sentence each."""
     sentences = []
-    if not _program("nginx"):
+    if not program("nginx"):
         sentences.append("nginx is not installed: a slower stand-in is used; apt-get install nginx")
-    if not _program("wrk"):
+    if not program("wrk"):
         sentences.append(
             "wrk is not installed: the sink itself is not measured; apt-get install wrk"
         )
@@ -90,12 +110,13 @@ def listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _program(name: str) -> str | None:
+def program(name: str) -> str | None:
+    """Return the path of an installed program."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
 
 
 def _bound(port: int) -> float | None:
-    wrk = _program("wrk")
+    wrk = program("wrk")
     if not wrk:
         return None
     command = [wrk, "-t1", "-c32", "-d1s", f"http://{HOST}:{port}/"]

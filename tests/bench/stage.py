@@ -1,13 +1,14 @@
-"""Everything that runs during the benchmark: PostgreSQL, the sink, three clusters, three doors."""
+"""Everything that runs during the benchmark: PostgreSQL, the sink, clusters and web servers."""
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
+from postbacks.demo.child_processes import free_port
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 from tests.bench import product, references, sample, sink
 from tests.bench.children import Children, finish
@@ -32,6 +33,7 @@ class Stage:
     account: Account = field(init=False)
     sides: list[Side] = field(default_factory=list)
     version: str = ""
+    no_database_port: int = 0
     _environments: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,44 +63,51 @@ class Stage:
             references.start_cluster(side, self.children, self._environments[side.name])
         self.account.record(sample.FIRST_ONES)
         for side in self.sides:
-            self.settle(side, expected=sample.FIRST_ONES)
+            self.settle(side, after=0, expected=sample.FIRST_ONES)
 
-    def settle(self, side: Side, *, expected: int, seconds: float = _READY_SECONDS) -> None:
-        """Wait until a side has acknowledged all and has logged so many since its start."""
+    def settle(
+        self, side: Side, *, after: int, expected: int, seconds: float = _READY_SECONDS
+    ) -> None:
+        """Wait until a side has acknowledged all and has logged so many postbacks after one."""
         what = f"{side.name} has delivered"
         self.children.wait_until(side.is_idle, what, seconds=seconds)
         self.children.wait_until(
-            lambda: side.count_logged() >= expected, what, seconds=10, pause=0.2
+            lambda: side.count_logged(after=after) >= expected, what, seconds=10, pause=0.2
         )
 
     def start_doors(self, processes: int) -> None:
         """Start the three web servers in the shape of `gunicorn.conf.py`."""
         self.say("Starting the web servers …")
         for side in self.sides:
+            command = [f"--bind={HOST}:{side.port}", f"--workers={processes}"]
             environment = self._environments.get(side.name)
-            command = [
-                sys.executable,
-                "-m",
-                "gunicorn",
-                f"--bind={HOST}:{side.port}",
-                f"--workers={processes}",
-            ]
             if environment is not None:  # a reference, under gunicorn's own worker
                 command += ["django.core.wsgi:get_wsgi_application()", "--worker-class=gthread"]
-            self.children.start(f"{side.name} web", command, environment or os.environ)
+            self._start_web(side.name, command, environment or os.environ)
         for side in self.sides:
             self._warm_up(side)
+
+    def start_door_without_database(self, processes: int) -> None:
+        """Start our web server once more, as one that stores nothing."""
+        side = replace(self.sides[-1], name="without a database", port=free_port())
+        self.no_database_port = side.port
+        command = [f"--bind={HOST}:{side.port}", f"--workers={processes}"]
+        command.append("tests.bench.no_database:application")
+        self._start_web(side.name, command, os.environ)
+        self._warm_up(side)
+
+    def _start_web(self, name: str, options: Sequence[str], environment: Mapping[str, str]) -> None:
+        command = [sys.executable, "-m", "gunicorn", *options]
+        self.children.start(f"{name} web", command, environment)
 
     def _warm_up(self, side: Side) -> None:
         """Have each process of a web server answer: what it loads late is not what we measure."""
         self.children.wait_until(
             lambda: sink.listens(side.port), f"{side.name} listens", seconds=_READY_SECONDS
         )
-        before = side.count_logged()
         with ThreadPoolExecutor(_WARM_UPS) as threads:
             for answered in [threads.submit(send_one, side) for _ in range(_WARM_UPS)]:
                 answered.result()
-        self.settle(side, expected=before + _WARM_UPS)
 
     def close(self) -> None:
         """End every process, PostgreSQL last."""

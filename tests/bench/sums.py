@@ -81,6 +81,24 @@ class AtMost:
 
 
 @dataclass(frozen=True, slots=True)
+class NotBelow:
+    """This is reached when one side's median is not below a limit in the row's unit."""
+
+    limit: float
+    of: str
+    unit: str
+
+    @property
+    def words(self) -> str:
+        """Return what is to be reached."""
+        return f"{self.of} at least {self.limit:,g} {self.unit}"
+
+    def is_reached(self, figures: Figures) -> bool:
+        """Tell whether the medians reach it."""
+        return figures[self.of].median >= self.limit
+
+
+@dataclass(frozen=True, slots=True)
 class Within:
     """This is reached when two medians are within so many times of each other."""
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.bench import table
-from tests.bench.sums import AtLeast, AtMost, Row, Spread, Within, percentile, ratio
+from tests.bench.sums import AtLeast, AtMost, NotBelow, Row, Spread, Within, percentile, ratio
 
 FIGURES = {"naive": Spread((80.0, 70.0, 90.0)), "Postbacks": Spread((900.0, 3_200.0, 2_400.0))}
 
@@ -54,12 +54,16 @@ def test_a_percentile_of_one_value_is_that_value() -> None:
         (AtLeast(31, "Postbacks", "naive"), False),
         (AtMost(80, "naive", "ms"), True),
         (AtMost(79, "naive", "ms"), False),
+        (NotBelow(80, "naive", "events/s"), True),
+        (NotBelow(81, "naive", "events/s"), False),
         (Within(30, "naive", "Postbacks"), True),
         (Within(2, "naive", "Postbacks"), False),
         (Within(2, "Postbacks", "naive"), False),
     ],
 )
-def test_a_goal_is_reached_by_medians(goal: AtLeast | AtMost | Within, reached: bool) -> None:
+def test_a_goal_is_reached_by_medians(
+    goal: AtLeast | AtMost | NotBelow | Within, reached: bool
+) -> None:
     assert goal.is_reached(FIGURES) is reached
 
 

@@ -1,15 +1,16 @@
-"""Row 3: events in over HTTP → stored → matched → rendered → delivered → logged, per second.
+"""Rows 3 and 5: events in over HTTP → stored → matched → rendered → delivered → logged, per second.
 
-Batches of 100 events over four kept connections; the time runs from the first request until
-nothing is left unacknowledged.
+Batches of 100 over four kept connections, or one event a request from 64 clients; the time runs
+from the first request until nothing is left unacknowledged.
 """
 
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.bench import sample
+from tests.bench import load, sample
 from tests.bench.client import Client
+from tests.bench.load import Door
 from tests.bench.sides import Side
 from tests.bench.stage import Stage
 
@@ -20,7 +21,7 @@ _SECONDS = 300.0
 def measure(stage: Stage, side_index: int, count: int) -> float:
     """Measure one side once and return its rate."""
     side = stage.sides[side_index]
-    before = side.count_logged()
+    last = side.last_postback()
     bodies = sample.batches(count)
     started_at = time.monotonic()
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
@@ -29,8 +30,20 @@ def measure(stage: Stage, side_index: int, count: int) -> float:
             done.result()
     stage.children.wait_until(side.is_idle, f"{side.name} has delivered", seconds=_SECONDS)
     seconds = time.monotonic() - started_at
-    stage.settle(side, expected=before + count)
+    stage.settle(side, after=last, expected=count)
     return count / seconds
+
+
+def measure_single(stage: Stage, side_index: int, count: int) -> float:
+    """Measure one side once, one event a request, and return its rate."""
+    side = stage.sides[side_index]
+    last = side.last_postback()
+    started_at = time.monotonic()
+    load.send(Door(side.name, side.port, side.key), count)
+    stage.children.wait_until(side.is_idle, f"{side.name} has delivered", seconds=_SECONDS)
+    seconds = time.monotonic() - started_at
+    stage.settle(side, after=last, expected=count)
+    return side.count_logged(after=last) / seconds
 
 
 def _send(side: Side, bodies: Sequence[bytes]) -> None:

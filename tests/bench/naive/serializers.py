@@ -11,3 +11,10 @@ class EventSerializer(serializers.ModelSerializer):
     class Meta:
         model = Event
         exclude = ["key"]
+
+
+class BulkEventSerializer(EventSerializer):
+    """This checks one event without asking for its `event_id`: many are stored in one statement."""
+
+    class Meta(EventSerializer.Meta):
+        extra_kwargs = {"event_id": {"validators": []}}

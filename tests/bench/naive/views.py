@@ -5,8 +5,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from tests.bench.naive.models import Event
 from tests.bench.naive.owing import owe
-from tests.bench.naive.serializers import EventSerializer
+from tests.bench.naive.serializers import BulkEventSerializer, EventSerializer
 
 
 class Events(APIView):
@@ -21,3 +22,26 @@ class Events(APIView):
             for event in saved if many else [saved]:
                 owe(event)
         return Response({"accepted": len(saved) if many else 1}, status=202)
+
+
+class StoredEvents(APIView):
+    """This takes events and owes nothing for them: a serializer and `save()`."""
+
+    def post(self, request: Request) -> Response:
+        many = isinstance(request.data, list)
+        serializer = EventSerializer(data=request.data, many=many)
+        serializer.is_valid(raise_exception=True)
+        with transaction.atomic():
+            saved = serializer.save(key=request.user)
+        return Response({"accepted": len(saved) if many else 1}, status=202)
+
+
+class StoredInBulk(APIView):
+    """This takes events and owes nothing for them: a serializer and `bulk_create`."""
+
+    def post(self, request: Request) -> Response:
+        serializer = BulkEventSerializer(data=request.data, many=True)
+        serializer.is_valid(raise_exception=True)
+        events = [Event(**values, key=request.user) for values in serializer.validated_data]
+        Event.objects.bulk_create(events, ignore_conflicts=True)
+        return Response({"accepted": len(events)}, status=202)
