@@ -15,10 +15,10 @@ from django.db import transaction
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.claiming import Lane
 from postbacks.delivery.http.response import TransportFailure
-from postbacks.delivery.resend import wake_pumps
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import BreakerState
+from postbacks.models.heartbeats import wake_pumps
 from postbacks.values.outgoing_request import Lease
 
 FAILURES_IN_A_ROW = 10

@@ -27,12 +27,11 @@ from django.db import connection, transaction
 
 from postbacks.delivery.attempt_reports import report_interrupted
 from postbacks.delivery.outcome import Outcome
-from postbacks.delivery.resend import wake_pumps
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.infrastructure.processes import is_running
 from postbacks.models.days import whole_days
-from postbacks.models.heartbeats import Heartbeat, WorkerHeartbeat
+from postbacks.models.heartbeats import Heartbeat, WorkerHeartbeat, wake_pumps
 
 logger = logging.getLogger(__name__)
 

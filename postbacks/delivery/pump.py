@@ -7,18 +7,14 @@ logged at once while there is little to do, and many together while there is mor
 
 import logging
 import math
-import os
-import select
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Lock
-from typing import Protocol, Self
+from typing import Protocol
 from uuid import UUID
 
 from django.conf import settings
@@ -58,14 +54,15 @@ from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.lanes import HeavyLanes, Job, Lanes, Shares, Speeds, Turns, claimed_together
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
+from postbacks.delivery.wakeups import Calls, Wakeup
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.outages import is_conflict, is_outage
+from postbacks.models.heartbeats import Channel, wake_pumps
 from postbacks.values.events import StoredEvent
 from postbacks.values.outgoing_request import ClaimedPostback, Lease, RenderedPostback
 
 logger = logging.getLogger(__name__)
 
-CHANNEL = "postbacks_work"
 MANY = 64  # what is logged together
 _IN_HAND = 4 * MANY  # claimed beyond what the transport has open
 LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to be logged with it
@@ -102,61 +99,6 @@ Result = tuple[Lease, AttemptResult | Untried | Skipped | Move]
 
 
 @dataclass(slots=True)
-class Wakeup:
-    """Lets the threads that send wake the one that talks to the database."""
-
-    _lock: Lock = field(default_factory=Lock)
-    _pipe: tuple[int, int] = (-1, -1)
-    _is_urgent: bool = False  # something is finished and nothing more will come soon
-    _is_asleep: bool = False
-
-    def __enter__(self) -> Self:
-        self._pipe = os.pipe()
-        os.set_blocking(self._pipe[1], False)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        with self._lock:  # a thread may still be in `notify`
-            for end in self._pipe:
-                os.close(end)
-
-    @property
-    def is_urgent(self) -> bool:
-        return self._is_urgent
-
-    def clear(self) -> None:
-        with self._lock:
-            self._is_urgent = False
-
-    def notify(self, *, is_urgent: bool, is_batch_full: bool) -> None:
-        """Say that a request is finished; wake the sleeper if it must be logged now."""
-        with self._lock:
-            self._is_urgent = self._is_urgent or is_urgent
-            if self._is_asleep and (self._is_urgent or is_batch_full):
-                with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
-                    os.write(self._pipe[1], b"\0")
-
-    @contextmanager
-    def sleeping(self) -> Iterator[None]:
-        """Have `notify` write into the pipe. Check what is urgent already only in here."""
-        self._is_asleep = True
-        try:
-            yield
-        finally:
-            self._is_asleep = False
-
-    def wait(self, seconds: float, *sockets: int) -> bool:
-        """Wait for a wake-up or for one of the sockets; tell whether there was any."""
-        poll = select.poll()  # not `select`, which refuses descriptors above 1,023
-        for descriptor in (self._pipe[0], *sockets):
-            poll.register(descriptor, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
-        if self._pipe[0] in ready:
-            os.read(self._pipe[0], 65_536)
-        return bool(ready)
-
-
-@dataclass(slots=True)
 class Pump:
     """One pump. `decide` decides waiting events; `beat` writes a heartbeat, False means stop.
 
@@ -173,6 +115,7 @@ class Pump:
     claim_ids: ClaimIds = field(default_factory=ClaimIds.make)
     journal: BegunRequests = field(default_factory=BegunRequests)
     speeds: Speeds = field(default_factory=dict)  # of lanes, as pumps before have found them
+    calls: Calls = field(default_factory=Calls)
     clock: Callable[[], float] = time.monotonic
     _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     _unlogged: list[Result] = field(default_factory=list)
@@ -204,6 +147,8 @@ class Pump:
             while self._work(self.clock() + seconds) and not self._is_handed_on():
                 pass
             self._stop()
+            if self._is_notified:  # it was called, and does not look any more
+                self._retrying(self._call_others)
             while self._in_flight or self._unlogged:
                 self._retrying(self.beat)  # apart: what fails in it must not keep results back
                 self._retrying(self._drain)
@@ -277,11 +222,12 @@ class Pump:
         if raw_connection is not self._listening:
             raw_connection.add_notify_handler(self._note_notification)
             with connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {CHANNEL}")
+                cursor.execute(f"LISTEN {Channel.WORK.value}")
             self._listening = raw_connection
 
     def _note_notification(self, _notification: object) -> None:
         # Called while any statement runs: a notification from then no longer shows on the socket.
+        # It is not taken from other pumps, for this one is busy.
         self._is_notified = True
 
     @property
@@ -495,13 +441,20 @@ class Pump:
             self._sleep(max(0.0, min(limits)))
         return True
 
+    def _call_others(self) -> bool:
+        wake_pumps()
+        return True
+
     def _drain(self) -> bool:
         if not self.log_finished():
             self._sleep(self.beat_seconds)
         return True
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep until something calls, or until finished requests have lingered long enough."""
+        """Sleep until something calls, or until finished requests have lingered long enough.
+
+        What calls one pump of this host is left to another one if that was first to wake.
+        """
         ends_at = self.clock() + seconds
         sockets = []
         if connection.connection is not None:
@@ -509,8 +462,20 @@ class Pump:
         with self._wakeup.sleeping():
             while (left := ends_at - self.clock()) > 0 and not self._is_time_to_log():
                 limit = min(left, LINGER_SECONDS) if self._in_flight else left
-                if self._wakeup.wait(limit, *sockets):
+                if self._wakeup.wait(limit, *sockets) and sockets and self._is_called():
+                    self._is_notified = True
                     break
+
+    def _is_called(self) -> bool:
+        """Read what has come since the last statement, and tell whether it calls this pump."""
+        session = connection.connection.pgconn
+        with connection.wrap_database_errors:
+            session.consume_input()
+            payloads = [call.extra for call in iter(session.notifies, None)]
+        if self._is_stopping:
+            return False
+        taken = [payload for payload in payloads if self.calls.take(payload)]
+        return bool(taken)
 
 
 def _version(job: Job) -> tuple[int, int]:

@@ -69,12 +69,6 @@ def enqueue_again(
         return cursor.fetchone() is not None
 
 
-def wake_pumps() -> None:
-    """Tell the pumps, once this transaction is committed, that something is due."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify('postbacks_work', '')")
-
-
 def _is_device_erased(postback: Postback) -> bool:
     event = Event.objects.filter(
         id=postback.event_id or 0, received_at=postback.event_received_at, device__startswith=ERASED

@@ -1,9 +1,13 @@
-"""Heartbeats of workers, for the supervisor, `/readyz`, and the return of a dead pump's claims."""
+"""Heartbeats of workers, for the supervisor, `/readyz`, and the return of a dead pump's claims.
+
+The channel that wakes pumps is here as well.
+"""
 
 import os
 import time
 import uuid
 from dataclasses import dataclass
+from enum import StrEnum
 
 from django.db import connection, models
 
@@ -14,6 +18,12 @@ HEARTBEAT_SECONDS = 30  # a cluster that is silent for longer does not live
 WRITE_PROBE = "readyz"  # no part of a cluster: the row that `/readyz` writes
 
 
+class Channel(StrEnum):
+    """What PostgreSQL's notifications come on."""
+
+    WORK = "postbacks_work"  # a payload, if any, has one pump of each host look, and else all
+
+
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The last heartbeat of a part: its age in seconds by the database's clock, and its process."""
@@ -22,6 +32,12 @@ class Heartbeat:
     age: float
     pid: int
     claims: uuid.UUID | None
+
+
+def wake_pumps() -> None:
+    """Tell all pumps, once this transaction is committed, that something is due."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [Channel.WORK.value])
 
 
 class WorkerHeartbeat(models.Model):
@@ -77,8 +93,7 @@ class WorkerHeartbeat(models.Model):
         beats = cls.objects.filter(name__startswith=prefix, stop_requested=False)
         if not beats.update(stop_requested=True):
             return
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify('postbacks_work', '')")
+        wake_pumps()
 
     @classmethod
     def latest(cls, prefix: str) -> list[Heartbeat]:

@@ -11,9 +11,10 @@ import msgspec
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models.events import EventSource
+from postbacks.models.heartbeats import Channel
 
 # The same facts have the same id, so that nothing counts twice.
-_ADD = load_sql("postbacks.models", "add_system_events", EventSource)
+_ADD = load_sql("postbacks.models", "add_system_events", Channel, EventSource)
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 

@@ -24,7 +24,6 @@ from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery import holding
 from postbacks.delivery.holding import HELD_DAYS, QueueLane
 from postbacks.delivery.outcome import GONE, Outcome
-from postbacks.delivery.resend import wake_pumps
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
@@ -40,6 +39,7 @@ from postbacks.models import (
     RuleStatus,
     SkipReason,
 )
+from postbacks.models.heartbeats import wake_pumps
 from postbacks.rulebook.resending import NotResendableError, resend
 
 # How many released postbacks of a rule may wait in the queue: about what is sent until a job looks

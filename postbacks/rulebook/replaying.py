@@ -19,7 +19,7 @@ from django.db.models import Q, QuerySet
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery import holding
-from postbacks.delivery.resend import MOST_ATTEMPTS, wake_pumps
+from postbacks.delivery.resend import MOST_ATTEMPTS
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.models import (
@@ -35,6 +35,7 @@ from postbacks.models import (
 )
 from postbacks.models.days import whole_days
 from postbacks.models.events import ERASED
+from postbacks.models.heartbeats import wake_pumps
 from postbacks.rulebook import replay_outcomes
 from postbacks.rulebook.held_postbacks import queue_room
 from postbacks.rulebook.replay_outcomes import NEXT_LOOK

@@ -24,9 +24,10 @@ from postbacks.callbacks.decisions import (
 from postbacks.callbacks.rendering import render_postbacks
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.callbacks.rules.conditions import Refusal
-from postbacks.delivery.resend import enqueue_again, resend_refusal, wake_pumps
+from postbacks.delivery.resend import enqueue_again, resend_refusal
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import AttemptKind, Postback, PostbackStatus, SkipReason
+from postbacks.models.heartbeats import wake_pumps
 from postbacks.models.stored import load_events
 from postbacks.rulebook.postback_reasons import skip_reason_sentence
 from postbacks.values.events import StoredEvent

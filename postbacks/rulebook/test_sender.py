@@ -26,7 +26,7 @@ from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.breaker import close_after_test
 from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.outcome import Outcome
-from postbacks.delivery.pump import Wakeup
+from postbacks.delivery.wakeups import Wakeup
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.models import AttemptKind, PostbackStatus, TestSend
 from postbacks.rulebook import test_send

@@ -36,6 +36,7 @@ from postbacks.delivery.dead_pumps import (
 from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.lanes import Speeds
 from postbacks.delivery.pump import Pump
+from postbacks.delivery.wakeups import Calls
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
@@ -80,6 +81,7 @@ def run_pump(slot: int) -> None:
     ids = ClaimIds.make()
     beat_pump = PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids, seat.keep)
     journal = BegunRequests(ids.journal)
+    calls = Calls(settings.DATA_DIR / "pump_calls")
     try:
         with TestSender() as tests, open_transport() as transport:
 
@@ -97,11 +99,13 @@ def run_pump(slot: int) -> None:
                 hand_on=seat.hand_on,
                 claim_ids=ids,
                 journal=journal,
+                calls=calls,
                 speeds=_SPEEDS,
             ).run(seconds_until_turn(slot))
         journal.close()
         WorkerHeartbeat.objects.filter(name=beat_pump.name).delete()
     finally:
+        calls.close()
         seat.release()
         ids.release_lock()
 

@@ -8,20 +8,20 @@ import uuid
 from datetime import datetime
 
 import psycopg
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps_registry.crypto import keys
 from apps_registry.models import App, BundleId, Membership, Organization, SdkKey, User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.delivery.enqueue import NewPostback, enqueue_postbacks
-from postbacks.delivery.pump import CHANNEL
 from postbacks.demo.child_processes import free_port
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 from postbacks.intake.events.recording import record_events
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models.heartbeats import wake_pumps
 from postbacks.rulebook import saving
 from tests import database
 from tests.bench import sample
@@ -131,8 +131,7 @@ class Account:
         with database.as_role(roles.WORKER), transaction.atomic():
             for first in range(0, count, _OWED_AT_ONCE):
                 enqueue_postbacks(owed[first : first + _OWED_AT_ONCE])
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+            wake_pumps()
             return time.time()  # the commit comes last of all
 
     def _owed(self, id_: int, event_id: uuid.UUID, received_at: datetime) -> NewPostback:

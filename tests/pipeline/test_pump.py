@@ -19,7 +19,7 @@ from postbacks.delivery.attempt_log import log_attempts
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.egress_proxy import parse_proxy
 from postbacks.delivery.http.requests_transport import RequestsTransport
-from postbacks.delivery.pump import Wakeup
+from postbacks.delivery.wakeups import Wakeup
 from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, HeldPostback, PostbackStatus, RuleStatus
 from postbacks.rulebook import saving

@@ -28,6 +28,7 @@ from postbacks.intake.receipts import (
 )
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import EventSource
+from postbacks.models.heartbeats import Channel
 from postbacks.privacy import tombstones
 from postbacks.values.identifiers import AS_WRITTEN, written_identifier
 
@@ -44,7 +45,7 @@ EVENTS = Counter(
 # A number stays a number with all its digits, also in `params`.
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
-_RECORD = load_sql("postbacks.intake.events", "record_events")
+_RECORD = load_sql("postbacks.intake.events", "record_events", Channel)
 
 
 def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:

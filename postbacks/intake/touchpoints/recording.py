@@ -14,12 +14,13 @@ import msgspec
 
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.models.heartbeats import Channel
 from postbacks.privacy import tombstones
 from postbacks.values import identifiers
 from postbacks.values.touchpoints import TOO_MANY
 from postbacks.values.uuid7 import uuid7
 
-_RECORD = load_sql("postbacks.intake.touchpoints", "record_touchpoints")
+_RECORD = load_sql("postbacks.intake.touchpoints", "record_touchpoints", Channel)
 
 _FIND_REPEATED = """
 SELECT seen.organization_id, seen.digest, seen.public_id FROM touchpoint_seen AS seen

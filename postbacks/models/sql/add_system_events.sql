@@ -24,4 +24,8 @@ WITH input AS MATERIALIZED (
     INSERT INTO undecided_event (id, organization_id, received_at)
     SELECT id, organization_id, received_at FROM fresh JOIN input USING (id)
 )
-SELECT (SELECT count(*) FROM fresh), pg_notify('postbacks_work', '')
+SELECT count(*), pg_notify(
+    -- A few events call one pump, which is enough for them.
+    :'Channel.WORK', CASE WHEN count(*) <= 100 THEN min(id)::text END
+)
+FROM fresh

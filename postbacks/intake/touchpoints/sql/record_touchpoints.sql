@@ -49,7 +49,7 @@ WITH input AS MATERIALIZED (
     RETURNING 1
 )
 SELECT input.public_id, coalesce(fresh.public_id, seen.public_id, input.public_id),
-       stored.id IS NOT NULL, (SELECT pg_notify('postbacks_work', '') FROM reopened LIMIT 1)
+       stored.id IS NOT NULL, (SELECT pg_notify(:'Channel.WORK', '') FROM reopened LIMIT 1)
 FROM input
 LEFT JOIN fresh USING (organization_id, digest)
 LEFT JOIN touchpoint_seen AS seen USING (organization_id, digest)

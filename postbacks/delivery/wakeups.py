@@ -1,0 +1,129 @@
+"""⑦ Wakes pumps: the threads that send wake theirs, a notification one of a host's that sleep."""
+
+import fcntl
+import logging
+import os
+import select
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 256  # calls that have been taken
+_MOST_DIGITS = 18  # of 64 bits
+_TRIES = 1_000
+
+
+@dataclass(slots=True)
+class Wakeup:
+    """Lets the threads that send wake the one that talks to the database."""
+
+    _lock: Lock = field(default_factory=Lock)
+    _pipe: tuple[int, int] = (-1, -1)
+    _is_urgent: bool = False  # something is finished and nothing more will come soon
+    _is_asleep: bool = False
+
+    def __enter__(self) -> Self:
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        with self._lock:  # a thread may still be in `notify`
+            for end in self._pipe:
+                os.close(end)
+
+    @property
+    def is_urgent(self) -> bool:
+        return self._is_urgent
+
+    def clear(self) -> None:
+        with self._lock:
+            self._is_urgent = False
+
+    def notify(self, *, is_urgent: bool, is_batch_full: bool) -> None:
+        """Say that a request is finished; wake the sleeper if it must be logged now."""
+        with self._lock:
+            self._is_urgent = self._is_urgent or is_urgent
+            if self._is_asleep and (self._is_urgent or is_batch_full):
+                with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
+                    os.write(self._pipe[1], b"\0")
+
+    @contextmanager
+    def sleeping(self) -> Iterator[None]:
+        """Have `notify` write into the pipe. Check what is urgent already only in here."""
+        self._is_asleep = True
+        try:
+            yield
+        finally:
+            self._is_asleep = False
+
+    def wait(self, seconds: float, *sockets: int) -> bool:
+        """Wait for a wake-up or for one of the sockets; tell whether there was any."""
+        poll = select.poll()  # not `select`, which refuses descriptors above 1,023
+        for descriptor in (self._pipe[0], *sockets):
+            poll.register(descriptor, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+        if self._pipe[0] in ready:
+            os.read(self._pipe[0], 65_536)
+        return bool(ready)
+
+
+class Calls:
+    """Has one of a host's sleeping pumps answer a notification that reaches them all.
+
+    The first to wake takes it, in a file that they share. So nobody takes a call who is busy, has
+    died or is frozen. What goes wrong with the file wakes a pump too many, never one too few.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._file: int | None = None
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            logger.warning("Every event wakes all pumps of this host: %s", error)
+
+    def take(self, payload: bytes) -> bool:
+        """Tell whether this pump answers a call: one without a payload is for all of them."""
+        if self._file is None or not payload.isdigit() or len(payload) > _MOST_DIGITS:
+            return True
+        number = int(payload)
+        taken, place = struct.pack("<q", number), 8 * (number % _REMEMBERED)
+        try:
+            with _locked(self._file) as is_locked:
+                if is_locked and os.pread(self._file, 8, place) == taken:
+                    return False
+                os.pwrite(self._file, taken, place)
+        except OSError:  # the disk is full
+            logger.debug("A call could not be noted", exc_info=True)
+        return True
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+@contextmanager
+def _locked(file: int) -> Iterator[bool]:
+    """Lock a file, which others do for microseconds. False if one of them is frozen meanwhile."""
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        os.sched_yield()
+    else:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
