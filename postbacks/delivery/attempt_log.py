@@ -6,7 +6,7 @@ rows are logged. So a worker whose lease has ended writes nothing.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -63,6 +63,18 @@ class Move:
     is_paced: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedBatch:
+    """The rules that a batch of attempts suspended, and the claims whose attempts have no row."""
+
+    suspended: list[int] = field(default_factory=list)
+    unlogged: set[tuple[int, UUID]] = field(default_factory=set)  # postbacks and their claims
+
+    def add(self, other: "LoggedBatch") -> None:
+        self.suspended.extend(other.suspended)
+        self.unlogged.update(other.unlogged)
+
+
 _LOG_ATTEMPTS = load_sql(
     "postbacks.delivery",
     "log_attempts",
@@ -87,13 +99,16 @@ WHERE postback_id = ANY(%(ids)s) AND claim_id = ANY(%(claims)s)
 """
 
 
-def log_attempts(attempts: Sequence[AttemptResult]) -> list[int]:
-    """Log attempts, update their postbacks, and return the ids of the rules that they suspended.
+def log_attempts(attempts: Sequence[AttemptResult]) -> LoggedBatch:
+    """Log attempts, update their postbacks, and say which rules they suspended.
 
     If PostgreSQL refuses the batch because of one attempt's data, each is written alone. One that
     is refused again is written without request and answer: its outcome must not be lost.
     """
-    return [rule_id for part in _parts(attempts) for rule_id in _log_together(part)]
+    batch = LoggedBatch()
+    for part in _parts(attempts):
+        batch.add(_log_together(part))
+    return batch
 
 
 def _parts(attempts: Sequence[AttemptResult]) -> Iterator[Sequence[AttemptResult]]:
@@ -108,17 +123,20 @@ def _parts(attempts: Sequence[AttemptResult]) -> Iterator[Sequence[AttemptResult
     yield attempts[start:]
 
 
-def _log_together(attempts: Sequence[AttemptResult]) -> list[int]:
+def _log_together(attempts: Sequence[AttemptResult]) -> LoggedBatch:
     try:
         return _log(attempts)
     except DatabaseError as error:
         if is_outage(error):
             raise
         logger.exception("A batch of %d attempts was refused; each is written alone", len(attempts))
-        return [rule_id for attempt in attempts for rule_id in _log_alone(attempt)]
+        batch = LoggedBatch()
+        for attempt in attempts:
+            batch.add(_log_alone(attempt))
+        return batch
 
 
-def _log_alone(attempt: AttemptResult) -> list[int]:
+def _log_alone(attempt: AttemptResult) -> LoggedBatch:
     detail = "The request and the answer could not be stored."
     for candidate in (attempt, replace(attempt, request={}, response={}, detail=detail)):
         try:
@@ -127,17 +145,25 @@ def _log_alone(attempt: AttemptResult) -> list[int]:
             if is_outage(error):
                 raise
             logger.exception("An attempt of postback %d was refused", attempt.postback_id)
-    return []  # its lease will end and it is tried again; the others are safe
+    # Its lease will end and it is tried again; the others are safe.
+    return LoggedBatch(unlogged={(attempt.postback_id, attempt.claim_id)})
 
 
-def _log(attempts: Sequence[AttemptResult]) -> list[int]:
+def _log(attempts: Sequence[AttemptResult]) -> LoggedBatch:
     if not attempts:
-        return []
+        return LoggedBatch()
     first, last = whole_days(attempt.event_received_at for attempt in attempts)
     rows = msgspec.json.encode(attempts).decode()
     parameters = {"rows": rows, "actor": SYSTEM.name}
-    suspended = prepared.run(within_days(_LOG_ATTEMPTS, first, last), parameters)
-    return [rule_id for (rule_id,) in suspended]
+    batch = LoggedBatch()
+    for rule_id, postback_id, claim_id in prepared.run(
+        within_days(_LOG_ATTEMPTS, first, last), parameters
+    ):
+        if rule_id is None:
+            batch.unlogged.add((postback_id, claim_id))
+        else:
+            batch.suspended.append(rule_id)
+    return batch
 
 
 def move_claims(moves: Sequence[tuple[Lease, Move]]) -> None:

@@ -321,6 +321,7 @@ class Pump:
                 begun = begin(job.lease, job.rendered)
             if isinstance(begun, Attempt):
                 self.journal.add(job.lease.postback.id)
+                job.lease.is_begun = True
                 self.transport.start(
                     begun.request, timeout=begun.timeout, done=partial(self._end, job, begun)
                 )
@@ -378,7 +379,8 @@ class Pump:
         if not self._unlogged:
             return 0
         made = [(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)]
-        suspended = log_attempts([result for _, result in made])
+        batch = log_attempts([result for _, result in made])
+        self._forget_begun([lease for lease, _ in made], batch.unlogged)
         skip_claims(
             [
                 (lease, result.reason)
@@ -391,7 +393,7 @@ class Pump:
         return_claims(self._untried(Untried.POSTPONED), seconds=POSTPONED_SECONDS)
         # A rule that was switched on before its postbacks could be held sends them at once.
         return_claims(self._untried(Untried.LATE, Untried.RULE_OFF), seconds=0.0)
-        for rule_id in suspended:
+        for rule_id in batch.suspended:
             hold_queued(rule_id)  # a job holds what is more than a batch
         for _, result in made:
             if result.suspend_rule:
@@ -401,10 +403,23 @@ class Pump:
         self._report_lanes(made)
         report_attempts(made)
         count = len(self._unlogged)
-        for lease, _ in self._unlogged:
-            self.journal.discard(lease.postback.id)
         self._unlogged.clear()
         return count
+
+    def _forget_begun(
+        self, leases: Sequence[Lease], unlogged: Collection[tuple[int, UUID]]
+    ) -> None:
+        """Forget requests that have their row.
+
+        One that has none stays noted: a person had its postback sent again as its lease had ended,
+        and whoever claims that next logs that this request was sent too.
+        """
+        for lease in leases:
+            if lease.is_begun and (
+                not unlogged or (lease.postback.id, lease.claim_id) not in unlogged
+            ):
+                lease.is_begun = False
+                self.journal.discard(lease.postback.id)
 
     def _report_lanes(self, made: Sequence[tuple[Lease, AttemptResult]]) -> None:
         """Count failures for the circuit breakers; a lane that is well costs nothing."""

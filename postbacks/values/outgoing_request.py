@@ -98,6 +98,7 @@ class Lease:
     is_paced: bool = False
     is_failing: bool = False  # its lane has a row in `circuit_breaker`
     is_probe: bool = False  # finds out whether its lane's partner answers again
+    is_begun: bool = False  # the pump has noted that its request may be on the wire
 
     @property
     def lane(self) -> tuple[int, str]:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from threading import Thread
+from threading import Event, Thread
 
 import psycopg
 import pytest
@@ -16,6 +18,8 @@ from django.db import connection
 from django_q.conf import Conf
 
 from apps_registry.tenancy import tenant
+from postbacks import pipeline
+from postbacks.callbacks import rendering
 from postbacks.delivery.attempt import begin
 from postbacks.delivery.attempt_log import AttemptResult, log_attempts
 from postbacks.delivery.claiming import claim_paced
@@ -26,8 +30,12 @@ from postbacks.delivery.dead_pumps import (
     read_begun,
     return_claims_of_dead_pumps,
 )
+from postbacks.delivery.http.destinations import Destinations, parse_networks
+from postbacks.delivery.http.requests_transport import RequestsTransport
+from postbacks.delivery.pump import Pump
+from postbacks.delivery.resend import enqueue_again
 from postbacks.infrastructure.database import roles
-from postbacks.models import CallbackRule, DeliveryAttempt, DuePostback
+from postbacks.models import CallbackRule, DeliveryAttempt, DuePostback, Postback, RuleStatus
 from postbacks.models.heartbeats import WorkerHeartbeat
 from postbacks.rulebook import saving
 from postbacks.values.outgoing_request import Lease, RenderedPostback
@@ -37,7 +45,7 @@ from tests import database
 from tests.claims import claim_due
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_tenant, make_tenant_rule
-from tests.pipeline.conftest import RecordingPartner, Run, pump_for
+from tests.pipeline.conftest import Answer, RecordingPartner, Run, pump_for
 from tests.workers import decide_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -426,6 +434,123 @@ def test_whoever_takes_over_a_lapsed_claim_logs_what_may_have_been_sent(
     assert interrupted(gem) == ([(late.postback.id, 1, "auto")] if has_begun else [])
     assert lease.postback.attempts_made == int(has_begun)
     assert lease.tries == 0
+
+
+@dataclass
+class SlowPump:
+    """A pump whose partner answers when the test says so. The test takes its steps, one by one."""
+
+    pump: Pump
+    asked: Event
+    may_answer: Event
+
+    def begin(self) -> None:
+        self.pump.run_cycle()
+        assert self.asked.wait(60)
+
+    def end(self) -> None:
+        """Let the partner answer, and log what it said as far as the claim is still ours."""
+        self.may_answer.set()
+        deadline = time.monotonic() + 60
+        while not self.pump.log_finished():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def slow_pump(
+    gem: Tenant, partner_answering: Callable[[Answer], RecordingPartner]
+) -> Iterator[SlowPump]:
+    asked, may_answer = Event(), Event()
+
+    def answer(_path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        asked.set()
+        may_answer.wait(60)
+        return 200, {}, b"ok"
+
+    with tenant(gem.organization.pk):
+        rule = CallbackRule.objects.get()
+        rule.url = partner_answering(answer).url
+        saving.save(rule, by=None)
+    record(gem, event("purchase"))
+    ids = ClaimIds.make()
+    with (
+        database.as_role(roles.WORKER),
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
+    ):
+        yield SlowPump(
+            Pump(
+                transport=transport,
+                decide=pipeline.work,
+                prepare=rendering.render_postbacks,
+                beat=lambda: True,
+                claim_ids=ids,
+                journal=BegunRequests(ids.journal),
+            ),
+            asked,
+            may_answer,
+        )
+        may_answer.set()
+
+
+def lapse() -> None:
+    database.superuser().execute("UPDATE due_postback SET due_at = now() - interval '1 second'")
+
+
+def resend(of: Tenant) -> None:
+    with database.as_role(roles.WEB), tenant(of.organization.pk):
+        postback = Postback.objects.get()
+        lane = postback.rule.url.removeprefix("http://")
+        assert enqueue_again(postback, host=lane, is_paced=False)
+
+
+def outcomes(of: Tenant) -> list[tuple[int, str, str]]:
+    attempts = sorted(attempts_of(of), key=lambda attempt: attempt.number)
+    return [(attempt.number, attempt.outcome, attempt.kind) for attempt in attempts]
+
+
+def test_a_request_whose_postback_a_person_resent_after_its_lease_has_a_row(
+    gem: Tenant, slow_pump: SlowPump, run_pump: Run
+) -> None:
+    """Its answer comes too late to be logged, but the partner has received it."""
+    slow_pump.begin()
+    lapse()
+    resend(gem)
+    slow_pump.end()
+    assert outcomes(gem) == []
+
+    run_pump(lambda: any(outcome == "delivered" for _, outcome, _ in outcomes(gem)))
+
+    assert outcomes(gem) == [(1, "interrupted", "resend"), (2, "delivered", "resend")]
+
+
+def test_a_request_whose_postback_another_worker_took_over_has_one_row(
+    gem: Tenant, slow_pump: SlowPump
+) -> None:
+    slow_pump.begin()
+    lapse()
+    with database.as_role(roles.WORKER):
+        assert len(claim_due(9)) == 1
+    slow_pump.end()
+    assert outcomes(gem) == [(1, "interrupted", "auto")]
+
+
+def test_what_was_claimed_again_and_not_begun_leaves_the_first_request_noted(
+    gem: Tenant, slow_pump: SlowPump
+) -> None:
+    """The same pump holds the second claim while the first one's request is on its way."""
+    slow_pump.begin()
+    lapse()
+    with database.as_role(roles.WEB), tenant(gem.organization.pk):
+        rule = CallbackRule.objects.get()
+        rule.status = RuleStatus.PAUSED
+        saving.save(rule, by=None)
+        postback = Postback.objects.get()
+
+    slow_pump.pump.run_cycle()
+    assert slow_pump.pump.log_finished() == 1
+
+    assert read_begun(slow_pump.pump.claim_ids.journal) == {postback.pk}
 
 
 def test_two_results_of_one_postback_in_a_batch_are_one_attempt(gem: Tenant) -> None:

@@ -119,4 +119,9 @@ WITH input AS MATERIALIZED (
       -- `within_days` narrows these bounds.
       AND postback.event_received_at BETWEEN '-infinity' AND 'infinity'
 )
-SELECT id FROM suspended
+SELECT id AS suspended_rule_id, NULL::bigint AS postback_id, NULL::uuid AS claim_id FROM suspended
+UNION ALL
+-- And the attempts that were not logged, which are few.
+SELECT NULL, input.postback_id, input.claim_id
+FROM input LEFT JOIN attempt USING (postback_id, claim_id)
+WHERE attempt.postback_id IS NULL
