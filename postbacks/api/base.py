@@ -6,7 +6,7 @@ from typing import Any, ClassVar, cast
 
 from django.db import IntegrityError, connection, transaction
 from django.http import HttpRequest, HttpResponseBase
-from rest_framework import exceptions, status
+from rest_framework import exceptions, mixins, status
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -177,6 +177,25 @@ class RegistryViewSet(OrganizationViewSet):
         serializer.is_valid(raise_exception=True)
         written = self.get_queryset().get(pk=serializer.save().pk)  # as others will read it
         return Response(serializer.to_representation(written), status=code)
+
+
+class KeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
+    """Serves keys, which are made and revoked.
+
+    Requires MANAGE for both, unless a subclass overrides it.
+    """
+
+    rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "create": Right.MANAGE,
+        "destroy": Right.MANAGE,
+    }
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Revoke the {one}: it is refused from now on and stays in the list."""
+        self.get_object().revoke()
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def missing_right(caller: Caller, right: Right) -> str:

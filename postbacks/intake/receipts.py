@@ -21,11 +21,15 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class FieldWarning:
-    """A remark on a field of an item that was accepted all the same."""
+    """A remark on a field of an item that was accepted all the same.
+
+    `is_left_out_id`: the field was left out, since what it held is no id.
+    """
 
     index: int
     pointer: str
     detail: str
+    is_left_out_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)

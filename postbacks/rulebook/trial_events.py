@@ -163,7 +163,7 @@ def _reasons(rule: CompiledRule, trial: TrialEvent) -> Iterator[Refusal]:
         if trial.is_received or refusal.code in _KNOWN_OF_GIVEN:
             yield _named(refusal, trial)
     if reason:
-        yield Refusal(reason, _why_skipped(SkipReason(reason), rule, trial))
+        yield _skip(SkipReason(reason), rule, trial)
 
 
 def _refusals_and_skip(
@@ -191,19 +191,24 @@ def _named(refusal: Refusal, trial: TrialEvent) -> Refusal:
     return Refusal(TRIGGER, f"{trial.facts.event.event_name} is not among its events.")
 
 
-def _why_skipped(reason: SkipReason, rule: CompiledRule, trial: TrialEvent) -> str:
+def _skip(reason: SkipReason, rule: CompiledRule, trial: TrialEvent) -> Refusal:
+    detail, macro = f"{reason.label}.", ""
     if reason is SkipReason.NOT_MAPPED:
-        return f"The event map does not name {trial.facts.event.event_name}."
-    if reason is SkipReason.NO_CONSENT:
-        return f"The person did not consent ({consent_refusal(rule, trial.facts)})."
-    if reason is SkipReason.MISSING_MACRO:
+        detail = f"The event map does not name {trial.facts.event.event_name}."
+    elif reason is SkipReason.NO_CONSENT:
+        detail = f"The person did not consent ({consent_refusal(rule, trial.facts)})."
+    elif reason is SkipReason.MISSING_MACRO:
         values = values_for(rule, trial.facts, trial.rates)
-        required = rule.request.missing_required(values, rates=trial.rates)
-        for macro in empty_macros_of(rule, trial.facts, trial.rates):
-            if macro.macro == required:
-                return macro.detail
-        return f"{{{{{required}}}}} is required and has no value."
-    return f"{reason.label}."
+        macro = rule.request.missing_required(values, rates=trial.rates) or ""
+        detail = _why_missing(macro, rule, trial)
+    return Refusal(reason, detail, macro)
+
+
+def _why_missing(macro: str, rule: CompiledRule, trial: TrialEvent) -> str:
+    for empty in empty_macros_of(rule, trial.facts, trial.rates):
+        if empty.macro == macro:
+            return empty.detail
+    return f"{{{{{macro}}}}} is required and has no value."
 
 
 def _rates_at(moment: datetime) -> Rates:

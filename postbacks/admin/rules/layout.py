@@ -102,12 +102,13 @@ _MODEL_FIELDS = {"condition_lines": "conditions", "auth_type": "authentication"}
 class RemarkView:
     """A warning beside a field, with the button that answers it.
 
-    What `is_costly` fails no request: nobody would notice.
+    What `is_costly` fails no request: nobody would notice. `macro` is that of the warning.
     """
 
     message: str
     fix: FixButton | None
     is_costly: bool
+    macro: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ def _field(form: CallbackRuleForm, name: str, findings: Findings) -> FieldView:
             _sentence(remark),
             remark_fix(remark, bound, form.instance),
             is_costly=remark.code in LOSES_IN_SILENCE,
+            macro=remark.macro,
         )
         for remark in findings.remarks
         if remark.field.partition(".")[0] == _MODEL_FIELDS.get(name, name)

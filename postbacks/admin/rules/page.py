@@ -138,7 +138,7 @@ class RulePageContext:
             )
             for view in self.fields
             for remark in view.remarks
-            if remark.is_costly == costly and not self.preview.is_said(remark.message)
+            if remark.is_costly == costly and remark.macro not in self.preview.skipped_for
         )
         return tuple(dict.fromkeys(remarks))
 

@@ -22,7 +22,6 @@ from postbacks.callbacks.lint import (
     platform_names,
 )
 from postbacks.callbacks.macros import CATALOGUE, BodyType, RuleError
-from postbacks.callbacks.macros.catalogue import base_name
 from postbacks.callbacks.macros.parser import MacroCall, macros_in
 from postbacks.callbacks.partner_templates import RuleTemplate, TemplateParameter
 from postbacks.callbacks.rules.definition import RuleDefinition
@@ -80,8 +79,9 @@ class RulePreview:
 
     `template` is the partner's template that the rule still follows, `absent` what it requires
     and the rule lacks. `parameters` are the event's own, as macros. `skips` says why the event
-    would not be sent. `missing` names the macros without a value; `empty_macros` has the reason of
-    each that no other part of the preview gives.
+    would not be sent, and `skipped_for` names the macros whose lack of a value does that. `missing`
+    names the macros without a value; `empty_macros` has the reason of each that `skips` does not
+    give.
     """
 
     choices: tuple[EventChoice, ...]
@@ -94,14 +94,8 @@ class RulePreview:
     notes: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     skips: tuple[str, ...] = ()
+    skipped_for: frozenset[str] = frozenset()
     empty_macros: tuple[EmptyMacro, ...] = ()
-
-    def is_said(self, message: str) -> bool:
-        """Tell whether the event's own reason says already why this macro has no value."""
-        begin, _, rest = message.partition("{{")
-        written = rest.partition("}}")[0].partition("|")[0].strip("! ")
-        name = "" if begin else base_name(written) or written
-        return bool(name) and any(f"{{{{{name}}}}}" in skip for skip in self.skips)
 
 
 def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
@@ -127,7 +121,7 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
     rendering = preview_definition(definition, event=event)
     notes += tuple(r.message for r in rendering.remarks if r.code == WarningCode.EVENT)
     sendable = _sendable(definition, rendering, event)
-    skips = skip_details(rendering.skips)
+    skipped_for = frozenset(skip.macro for skip in rendering.skips if skip.macro)
     template = template_in_use(definition)
     notes_on_parts = PartNotes(definition, platform_of(definition), template)
     return RulePreview(
@@ -142,17 +136,13 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
         absent=missing_rows(definition, template) if template else (),
         notes=notes,
         parameters=own,
-        skips=skips,
-        empty_macros=_unexplained(sendable, skips) if sendable else (),
-    )
-
-
-def _unexplained(sendable: Preview, skips: Sequence[str]) -> tuple[EmptyMacro, ...]:
-    """Return why macros have no value, without those whose lack skips the event: that says it."""
-    return tuple(
-        macro
-        for macro in sendable.empty_macros
-        if not any(f"{{{{{macro.macro}}}}}" in skip for skip in skips)
+        skips=skip_details(rendering.skips),
+        skipped_for=skipped_for,
+        empty_macros=tuple(
+            empty
+            for empty in (sendable.empty_macros if sendable else ())
+            if empty.macro not in skipped_for
+        ),
     )
 
 

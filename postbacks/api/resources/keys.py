@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django.db.models import Q
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, mixins, serializers, status
+from rest_framework import exceptions, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +19,7 @@ from apps_registry.models.apps import KeyEndedError
 from apps_registry.models.tokens import SCOPES
 from apps_registry.roles import RIGHTS, Right, Role
 from postbacks.api.authentication import Caller
-from postbacks.api.base import OrganizationViewSet, missing_right
+from postbacks.api.base import KeyViewSet, missing_right
 from postbacks.api.fields import IdFilter, PublicIdField
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery
@@ -110,7 +110,7 @@ class ApiTokenQuery(PageQuery):
     role = serializers.ChoiceField(Role.choices, required=False)
 
 
-class ApiTokenViewSet(OrganizationViewSet, mixins.CreateModelMixin):
+class ApiTokenViewSet(KeyViewSet):
     """Tokens with which programs use this API.
 
     You see your own; with the right to manage also the organization's. An organization's token
@@ -120,8 +120,7 @@ class ApiTokenViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     model = ApiToken
     queries = {"list": ApiTokenQuery}
     rights = {
-        "list": Right.READ,
-        "retrieve": Right.READ,
+        **KeyViewSet.rights,
         "create": Right.READ,
         "destroy": Right.READ,
     }
@@ -253,29 +252,18 @@ class SdkKeyQuery(PageQuery):
     lookups = {"app": "app_id"}
 
 
-class SdkKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
+class SdkKeyViewSet(KeyViewSet):
     """Secrets with which apps' SDKs and servers report events."""
 
     model = SdkKey
     queries = {"list": SdkKeyQuery}
-    rights = {
-        "list": Right.READ,
-        "retrieve": Right.READ,
-        "create": Right.MANAGE,
-        "destroy": Right.MANAGE,
-        "rotate": Right.MANAGE,
-    }
+    rights = {**KeyViewSet.rights, "rotate": Right.MANAGE}
 
     def get_serializer_class(self) -> type[SdkKeySerializer]:
         return FreshSdkKeySerializer if self.action in {"create", "rotate"} else SdkKeySerializer
 
     def get_queryset(self) -> Any:
         return super().get_queryset().select_related("app")
-
-    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Revoke a key: it is refused from now on and stays in the list."""
-        self.get_object().revoke()
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
         summary="Rotate an SDK key",

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, serializers, status
+from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,7 +13,7 @@ from apps_registry.models import ClickSigningKey, Partner, SigningSecret
 from apps_registry.models.click_signing import new_secret
 from apps_registry.models.signing import LONGEST_OVERLAP, OVERLAP, rotate_signing_secret
 from apps_registry.roles import Right
-from postbacks.api.base import OrganizationViewSet
+from postbacks.api.base import KeyViewSet, OrganizationViewSet
 from postbacks.api.fields import IdFilter, PublicIdField
 from postbacks.api.query import PageQuery
 from postbacks.api.strict import RowSerializer, StrictSerializer
@@ -118,17 +118,11 @@ class ClickSigningKeyQuery(PageQuery):
     lookups = {"partner": "partner_id"}
 
 
-class ClickSigningKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
+class ClickSigningKeyViewSet(KeyViewSet):
     """Secrets with which partners sign the clicks that they send."""
 
     model = ClickSigningKey
     queries = {"list": ClickSigningKeyQuery}
-    rights = {
-        "list": Right.READ,
-        "retrieve": Right.READ,
-        "create": Right.MANAGE,
-        "destroy": Right.MANAGE,
-    }
 
     def get_serializer_class(self) -> type[ClickSigningKeySerializer]:
         if self.action == "create":
@@ -137,8 +131,3 @@ class ClickSigningKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
 
     def get_queryset(self) -> Any:
         return super().get_queryset().select_related("partner")
-
-    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Revoke a key: what it signs is invalid from now on."""
-        self.get_object().revoke()
-        return Response(status=status.HTTP_204_NO_CONTENT)

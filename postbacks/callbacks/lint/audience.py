@@ -102,6 +102,7 @@ def empty_for_organic(
             WarningCode.EMPTY_FOR_ORGANIC,
             f"{written[:80]} is empty for organic installs. Required, it skips their events.",
             f"{written.removesuffix(CLOSING).rstrip()}!{CLOSING}",
+            macro=next(names_in(call)),
         )
 
 

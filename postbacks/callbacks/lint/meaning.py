@@ -89,6 +89,7 @@ def _absent(platform: str, text: RequestText, call: MacroCall, names: list[str])
         WarningCode.NOT_ON_PLATFORM,
         f"{written[:80]} never has a value on {where}, where this rule's app runs.",
         fix,
+        macro=names[0],
     )
 
 

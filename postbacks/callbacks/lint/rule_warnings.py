@@ -62,7 +62,7 @@ class RuleWarning:
     `field` is named as in a RuleError; a member of a list or object is `triggers.0` or
     `event_map.purchase`, and `event.currency` is a field of the event that the rule is tried with.
     `fix` replaces the `length` characters from `position` on; None if only a person can tell what
-    is right.
+    is right. `macro` is the first name in a macro whose lack of a value it is about.
     """
 
     field: str
@@ -71,6 +71,7 @@ class RuleWarning:
     code: WarningCode
     message: str
     fix: str | None = None
+    macro: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,14 @@ class Join(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a rule leaves an event out; `code` is stable, `detail` is for people."""
+    """Why a rule leaves an event out; `code` is stable, `detail` is for people.
+
+    `macro` is the required one that has no value, where that is the reason and it is known.
+    """
 
     code: str
     detail: str
+    macro: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,9 @@ def record_parsed_events(
         ),
         ids=tuple(None if event.errors else str(event.row["event_id"]) for event in checked),
         warnings=tuple(
-            FieldWarning(index, json_pointer(name), detail)
+            FieldWarning(
+                index, json_pointer(name), detail, is_left_out_id=name in event.left_out_ids
+            )
             for index, event in enumerate(checked)
             if not event.errors
             for name, detail in event.warnings.items()

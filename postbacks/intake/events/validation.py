@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -46,7 +46,7 @@ from postbacks.values.visible_text import hidden_character, is_visible
 
 MAX_PARAMS_BYTES = 32 * 1024
 UNKNOWN_IN_PARAMS = "Unknown field; it was kept in params."
-LEFT_OUT = "It was left out; send the ID itself, or leave the field out where there is none."
+_LEFT_OUT = "It was left out; send the ID itself, or leave the field out where there is none."
 NO_CURRENCY = (
     "The event has revenue, but no currency: nothing can convert it, and partners can't tell what "
     "it is worth. Send currency with it, such as EUR."
@@ -70,6 +70,7 @@ class CheckedEvent:
     warnings: dict[str, str] = field(default_factory=dict)  # by field
     remarks: list[FieldError] = field(default_factory=list)  # on parts of its values
     time: EventTime | None = None  # None where the event said none
+    left_out_ids: Collection[str] = ()  # fields whose value is no id
 
     @property
     def is_time_corrected(self) -> bool:
@@ -105,6 +106,7 @@ def check_event(
         code = canonical_country(event.country)
         checked.warnings["country"] = f"In ISO 3166 “{event.country}” is {code}, which was stored."
     id_marks = _normalize_ids(event, item.keys() & ID_NAMES, checked.warnings)
+    checked.left_out_ids = id_marks.get(identifiers.LEFT_OUT_IDS, ())
     if lacks_currency(event.revenue, event.price, event.currency):
         checked.warnings["currency"] = NO_CURRENCY
     params = {**unknown, **own_params}
@@ -238,7 +240,7 @@ def _listed(reporter: Reporter) -> str:
 
 def _normalize_ids(
     event: EventFields, names: Iterable[str], warnings: dict[str, str]
-) -> dict[str, object]:
+) -> dict[str, dict[str, str]]:
     """Spell each id in its one way, and leave out what stands in place of one.
 
     Return further fields, if any: ids that older rows have in a way of their own, as written, and
@@ -257,7 +259,7 @@ def _normalize_ids(
             continue
         setattr(event, name, normalized or None)
         if not normalized:
-            warnings[name] = f"{why_no_id(value)} {LEFT_OUT}"
+            warnings[name] = f"{why_no_id(value)} {_LEFT_OUT}"
             left_out[name] = value.strip()[:_LONGEST_MARK]
         elif identifiers.is_irregular(value, normalized):
             as_written[name] = value

@@ -17,7 +17,6 @@ import msgspec
 from apps_registry.addresses import first_address
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.device_clock import MOST_OFF, OLDEST, TOLERANCE, as_text
-from postbacks.intake.events.validation import LEFT_OUT
 from postbacks.intake.receipts import FieldWarning
 from postbacks.intake.tenjin.consent import unread_consent
 from postbacks.intake.tenjin.device import Fields, device_fields, is_country, left_out_ids
@@ -273,7 +272,7 @@ def remarks_on_event(warnings: Iterable[FieldWarning]) -> Iterator[str]:
     What was left out in place of an id is named by `remarks_on_device`.
     """
     for warning in warnings:
-        if not warning.detail.endswith(LEFT_OUT):
+        if not warning.is_left_out_id:
             yield f"{tenjin_name(warning.pointer)}: {_plain(warning.detail)}"
 
 

@@ -154,6 +154,7 @@ def preview_content(values: dict[str, Any]) -> dict[str, Any]:
         )
     content: dict[str, Any] = msgspec.to_builtins(request)
     del content["skips"], content["empty_macros"]  # `problems` and `missing` say it
+    content["remarks"] = RemarkOnRuleSerializer(request.remarks, many=True).data
     skipped = skip_sentence(request.skips)
     content["problems"] = [
         *(
