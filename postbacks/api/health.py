@@ -44,7 +44,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @own_transactions
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer Prometheus: whoever has the token, without one whoever asks from this machine."""
+    """Answer Prometheus: by METRICS_TOKEN; without one only callers on this machine."""
     if settings.METRICS_TOKEN:
         if not _has_token(request):
             refusal = problem(401, "Send METRICS_TOKEN as Authorization: Bearer <token>.")

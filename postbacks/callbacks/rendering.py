@@ -36,7 +36,7 @@ BATCH_SECONDS: Final = 1.0
 _NOTABLE_SECONDS: Final = 0.005
 _NOT_CREDITED = KnownCredit()
 _NOT_KNOWN: Mapping[int, StoredEvent] = MappingProxyType({})
-_CROWDED = RenderedPostback(crowded=True)
+_OVER_BUDGET = RenderedPostback(over_budget=True)
 _EVENT_GONE = RenderedPostback(error="event_gone", refusal="The event's data are no longer stored.")
 
 _NO_SIGNING_SECRET = "The organization has no signing secret that can be read; rotate it."  # noqa: S105  # a sentence
@@ -59,7 +59,7 @@ def render_postbacks(
     """Render a batch of postbacks, in its order; events that are not known are loaded.
 
     Each of these is decoded when it is needed, and forgotten after its postbacks. What is left
-    when `BATCH_BYTES` or `BATCH_SECONDS` are used up is `crowded`.
+    when `BATCH_BYTES` or `BATCH_SECONDS` are used up is `over_budget`.
     """
     rules = load_rule_versions((postback.rule_id, postback.rule_version) for postback in postbacks)
     current_rules = {
@@ -99,7 +99,7 @@ def render_postbacks(
         event = None
         for place in places[source.id]:
             if size > BATCH_BYTES or before - began > BATCH_SECONDS:
-                rendered[place] = _CROWDED
+                rendered[place] = _OVER_BUDGET
                 continue
             event = event or (source if isinstance(source, StoredEvent) else source.event())
             each = rendered[place] = _render_or_hold(postbacks[place], event, batch)

@@ -152,7 +152,7 @@ class ClaimIds:
     def hold_lock(self) -> bool:
         """Show others that this pump's database session lives. The lock ends with the session.
 
-        False: the session before, or whoever judges this pump, has it still.
+        False: the session before, or a process that judges this pump, still has it.
         """
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, self.lock_key])
@@ -242,7 +242,7 @@ def _return_claims(beat: Heartbeat) -> int:
 def log_lapsed(claims: Sequence[InterruptedClaim]) -> None:
     """Log what workers may have sent that live, or lived, and did not finish within their lease.
 
-    Whoever takes such a claim over calls this first: what its worker says later is not logged.
+    Call this before such a claim is taken over: what its worker says later is not logged.
     """
     begun: dict[Path, set[int] | None] = {}
     for path in {ClaimIds(claim.claim_id).journal for claim in claims}:

@@ -506,7 +506,7 @@ def _result_without_attempt(
         return Untried.RULE_OFF
     if rendered.postponed:
         return Untried.POSTPONED
-    if rendered.crowded:
+    if rendered.over_budget:
         return Untried.LATE
     if rendered.skipped:
         return Skipped(rendered.skipped)

@@ -91,8 +91,8 @@ def held_count(rule: CallbackRule) -> int:
 def refused_as_gone(rule: CallbackRule) -> list[Postback]:
     """Return the postbacks whose answer 410 suspended a rule last, oldest first.
 
-    They failed, and were never held; who sends what is held wants them sent as well. Only the
-    organization's newest failures are read, and no more than a person can have sent at once.
+    They failed, and were never held; they are sent with the held ones. Only the organization's
+    newest failures are read, and no more than a person can have sent at once.
     """
     since = datetime.now(UTC) - timedelta(days=HELD_DAYS)
     suspended_at = (

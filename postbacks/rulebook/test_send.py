@@ -51,7 +51,7 @@ from postbacks.values.uuid7 import uuid7
 
 CHANNEL = "postbacks_tests"
 WAIT_SECONDS = 20.0
-SHORT_WAIT_SECONDS = 2.0  # of a page, which asks again by itself
+SHORT_WAIT_SECONDS = 2.0  # of a page, whose script then asks again
 MOST_WAITING = 3  # of an organization: fewer than may wait in one process
 HOST_ANSWERS = (
     "The host was left alone since it failed; it answers again, so what waits for it is sent now."
@@ -68,7 +68,7 @@ class NotTestableError(Exception):
 
 
 class WouldBeSkippedError(Exception):
-    """The rule, switched on, would not send the event; only who insists sends a test of it."""
+    """The rule, switched on, would not send the event; `even_if_skipped` sends it all the same."""
 
     def __init__(self, reasons: tuple[Refusal, ...]) -> None:
         super().__init__(skip_sentence(reasons))
@@ -217,7 +217,7 @@ def start(prepared: PreparedTest, rule: CallbackRule | None) -> TestSend:
 def wait_for(test: TestSend, seconds: float = WAIT_SECONDS) -> AttemptResult | None:
     """Wait for the answer to a test; None if none came in time, or too many wait here already.
 
-    Call this outside of any transaction. So many threads wait that others are left.
+    Call this outside of any transaction. At most half of the process's threads wait here.
     """
     waiters = _waiters()
     if not waiters.acquire(blocking=False):
@@ -235,7 +235,7 @@ def wait_for(test: TestSend, seconds: float = WAIT_SECONDS) -> AttemptResult | N
 
 @cache
 def _waiters() -> BoundedSemaphore:
-    """Return the places to wait in this process. Half of its threads answer everybody else."""
+    """Return what bounds how many threads of this process wait; the others answer requests."""
     return BoundedSemaphore(settings.WEB_THREADS // 2)
 
 

@@ -241,7 +241,7 @@ def _lease(row: TestSend) -> Lease:
 
 
 def _keep(row: TestSend, result: AttemptResult) -> None:
-    """Store the answer for whoever waits, and in the log if the rule is saved."""
+    """Store the answer for the request that waits, and in the log if the rule is saved."""
     bare = replace(result, request={}, response={})
     for candidate in (result, bare):
         try:

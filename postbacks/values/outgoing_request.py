@@ -111,12 +111,12 @@ class RenderedPostback:
     """How to send a postback, or why it can't be sent.
 
     `held` means that its rule is suspended or off, `postponed` that a mistake of ours keeps it from
-    being rendered now, `crowded` that others of its batch took all memory or time; `skipped` is the
-    code of a reason not to send it at all. `lane` and `is_paced` are those of the version that it
-    was rendered by; the lane is None where no version could be read. `refusal` is a sentence for
+    being rendered now, `over_budget` that others of its batch took all memory or time; `skipped` is
+    the code of a reason not to send it at all. `lane` and `is_paced` are those of the version that
+    it was rendered by; the lane is None where no version could be read. `refusal` is a sentence for
     people, with `error` as its code. `secrets` are the credentials in the request, to be masked in
-    answers; `signing` are the secrets that sign each attempt, the current one first.
-    `varies` means that the request names its attempt, so attempts differ.
+    answers; `signing` are the secrets that sign each attempt, the current one first. `varies` means
+    that the request names its attempt, so attempts differ.
     """
 
     rendering: Rendering | None = None
@@ -124,7 +124,7 @@ class RenderedPostback:
     refusal: str = ""
     held: bool = False
     postponed: bool = False
-    crowded: bool = False
+    over_budget: bool = False
     skipped: str = ""
     rule_version: int = 0
     lane: str | None = None

@@ -74,13 +74,13 @@ class Arriving:
         return now > self.began_at + SECONDS + len(self.received) / 1024
 
     def asks_to_continue(self) -> bool:
-        """Tell, once, whether the caller waits for a word before it sends the body."""
+        """Tell, once, whether the caller waits for `100 Continue` before it sends the body."""
         if not (self._body_at and self._may_ask):
             return False
         self._may_ask = False
         head = bytes(self.received[: self._body_at])
         if head.partition(b"\r\n")[0].endswith(b" HTTP/1.0"):
-            return False  # which knows no such word
+            return False  # which has no `100 Continue`
         without, asked = _EXPECT.subn(b"", head)
         if asked:
             self.received[: self._body_at] = without

@@ -131,7 +131,7 @@ class TrialPage:
     def later_answer(
         self, request: HttpRequest, piece: str, *, title: str, **context: object
     ) -> TemplateResponse:
-        """Return what has become of a trial: alone, or in a page of its own."""
+        """Return the state of a trial: alone, or in a page of its own."""
         if LIVE in request.GET or LIVE in request.POST:
             return TemplateResponse(request, f"{_TEMPLATES}/{piece}", context)
         page = {**self.site.each_context(request), "title": title, "piece": f"{_TEMPLATES}/{piece}"}

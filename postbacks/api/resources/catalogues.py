@@ -1,4 +1,4 @@
-"""What ships with us for those who write rules, read only: macros, filters, partner templates."""
+"""What ships for writing rules, read only: macros, filters and partner templates."""
 
 from typing import Any
 

@@ -171,7 +171,7 @@ class CurlTransport(Transport):
         while self._submitted and self._in_flight < self.capacity:
             self._begin(*self._submitted.popleft())
         while self._ready:
-            self._go(self._ready.popleft())
+            self._start_exchange(self._ready.popleft())
         while self._looked_up:
             self._take_answer(*self._looked_up.popleft())
         now = monotonic()
@@ -223,8 +223,8 @@ class CurlTransport(Transport):
 
     def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
         if what == pycurl.POLL_REMOVE:
-            # It stays registered: the next request on its connection changes that at most. What is
-            # closed leaves by itself.
+            # It stays registered: the next request on its connection changes that at most. epoll
+            # forgets a closed one.
             self._watched.discard(descriptor)
             return
         self._watched.add(descriptor)
@@ -250,15 +250,15 @@ class CurlTransport(Transport):
         exchange.host = host
         if host.open_requests < _OF_ONE_HOST:
             host.open_requests += 1
-            self._go(exchange)
+            self._start_exchange(exchange)
         else:  # its time begins with its turn
             host.held_back.append(exchange)
 
-    def _go(self, exchange: CurlExchange) -> None:
+    def _start_exchange(self, exchange: CurlExchange) -> None:
         submitted_at, exchange.started = exchange.started, monotonic()
         exchange.deadline = exchange.started + exchange.timeout
         if exchange.started - submitted_at > exchange.timeout:
-            self._fail(exchange, out_of_time())  # whoever waits for it may have given it up
+            self._fail(exchange, out_of_time())  # its caller may have given it up
             return
         try:
             exchange.fresh_only = self._idle_seconds <= 0

@@ -1,7 +1,7 @@
 """Ends a request's wait for a PostgreSQL that says nothing: frozen, or on a disk that hangs.
 
 Such a server keeps its connections open, so that neither libpq nor the system ends a statement. The
-connection of who has waited too long is cut, and fails as if the server had gone away.
+connection of a thread that has waited too long is cut, and fails as if the server had gone away.
 """
 
 import os
