@@ -30,9 +30,12 @@ _UNDECIDED_SECONDS = 60
 # Well above what a burst takes, well below what a partner would notice.
 LONGEST_WAIT = timedelta(minutes=10)
 
+FIND_QUEUES = load_sql("postbacks.insights", "find_queues")
 # A paced rule makes its own postbacks wait, a suspended one is about to have them held, and an open
 # circuit breaker waits for its partner: none of these is a worker's fault.
-_OLDEST_DUE = load_sql("postbacks.insights", "find_oldest_due", BreakerState, RuleStatus)
+_OLDEST_DUE = load_sql(
+    "postbacks.insights", "find_oldest_due", BreakerState, RuleStatus, find_queues=FIND_QUEUES
+)
 _COUNT_UNDECIDED = load_sql("postbacks.insights", "count_undecided_events")
 
 

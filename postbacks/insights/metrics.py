@@ -18,7 +18,7 @@ from postbacks.delivery import attempt_reports
 from postbacks.infrastructure import metrics
 from postbacks.infrastructure.database import partitions, roles
 from postbacks.infrastructure.database.prepared import load_sql
-from postbacks.insights.health import as_role, oldest_due_wait
+from postbacks.insights.health import FIND_QUEUES, as_role, oldest_due_wait
 from postbacks.intake.events.recording import EVENTS
 from postbacks.models import BreakerState, EventSource, WorkerHeartbeat
 from postbacks.models.heartbeats import CLUSTER
@@ -27,7 +27,7 @@ MOST_COUNTED = 10_000  # a gauge that says so many may mean more
 _MOST_QUEUES = 1_000
 _LONGEST_MS = 2_000
 
-_COUNT_QUEUE = load_sql("postbacks.insights", "count_queue")
+_COUNT_QUEUE = load_sql("postbacks.insights", "count_queue", find_queues=FIND_QUEUES)
 _COUNT_UNDECIDED = """
 SELECT count(*) FROM (
     SELECT FROM undecided_event ORDER BY organization_id, id LIMIT %s

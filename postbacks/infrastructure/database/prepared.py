@@ -28,12 +28,13 @@ _TIMESTAMPTZ = psycopg.adapters.types["timestamptz"].oid
 _TIMESTAMPTZ_LOADER = psycopg.adapters.get_loader(_TIMESTAMPTZ, Format.TEXT)
 
 
-def load_sql(package: str, name: str, *enums: type[Enum]) -> str:
+def load_sql(package: str, name: str, *enums: type[Enum], **parts: str) -> str:
     """Return the statement in `sql/<name>.sql` of a package.
 
     Values are parameters. Words of `enums` are written into the text, for PostgreSQL plans better
-    with a status that it knows: `:'PostbackStatus.PENDING'` becomes `'pending'`. Raises ValueError
-    for a word that no enum holds, and for one that is more than letters, digits and underscores.
+    with a status that it knows: `:'PostbackStatus.PENDING'` becomes `'pending'`. `parts` are other
+    statements of ours that stand in it by their names, as `(:find_queues)`. Raises ValueError for
+    a word that no enum holds, and for one that is more than letters, digits and underscores.
     """
     by_name = {enum.__name__: enum for enum in enums}
 
@@ -47,6 +48,8 @@ def load_sql(package: str, name: str, *enums: type[Enum]) -> str:
         return f"'{word}'"
 
     text = (files(package) / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+    for part_name, statement in parts.items():
+        text = text.replace(f"(:{part_name})", f"(\n{statement})")
     return _ENUM_WORD.sub(literal, text)
 
 

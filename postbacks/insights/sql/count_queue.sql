@@ -1,20 +1,6 @@
 -- Count the due and the claimed postbacks, reading at most so many rows of each, lane by lane.
-WITH RECURSIVE queue AS (
-    -- One probe of the index for each queue, however many postbacks it holds.
-    (SELECT organization_id, host, queue_class(kind, tries) AS class
-     FROM due_postback WHERE NOT paced
-     ORDER BY organization_id, host, queue_class(kind, tries) LIMIT 1)
-    UNION ALL
-    SELECT next.organization_id, next.host, next.class
-    FROM queue CROSS JOIN LATERAL (
-        SELECT organization_id, host, queue_class(kind, tries) AS class
-        FROM due_postback
-        WHERE NOT paced AND (organization_id, host, queue_class(kind, tries))
-            > (queue.organization_id, queue.host, queue.class)
-        ORDER BY organization_id, host, queue_class(kind, tries) LIMIT 1
-    ) AS next
-), walked AS MATERIALIZED (
-    SELECT * FROM queue LIMIT %(queues)s
+WITH walked AS MATERIALIZED (
+    SELECT * FROM (:find_queues) AS queue LIMIT %(queues)s
 )
 SELECT (
     SELECT count(*) FROM (

@@ -1,21 +1,6 @@
 -- Find how long the oldest due postback of an active rule waits, lane by lane.
-WITH RECURSIVE queue AS (
-    -- One probe of the index for each queue, however many postbacks it holds.
-    (SELECT organization_id, host, queue_class(kind, tries) AS class
-     FROM due_postback WHERE NOT paced
-     ORDER BY organization_id, host, queue_class(kind, tries) LIMIT 1)
-    UNION ALL
-    SELECT next.organization_id, next.host, next.class
-    FROM queue CROSS JOIN LATERAL (
-        SELECT organization_id, host, queue_class(kind, tries) AS class
-        FROM due_postback
-        WHERE NOT paced AND (organization_id, host, queue_class(kind, tries))
-            > (queue.organization_id, queue.host, queue.class)
-        ORDER BY organization_id, host, queue_class(kind, tries) LIMIT 1
-    ) AS next
-)
 SELECT now() - min(oldest.due_at)
-FROM queue CROSS JOIN LATERAL (
+FROM (:find_queues) AS queue CROSS JOIN LATERAL (
     SELECT due_at FROM due_postback AS due
     WHERE NOT paced AND due.organization_id = queue.organization_id AND due.host = queue.host
       AND queue_class(due.kind, due.tries) = queue.class
