@@ -250,7 +250,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "postbacks.web.middleware.ContentPolicy",  # outermost: no answer goes without
+    "postbacks.web.middleware.unbroken_stack",  # outermost: every call of a request is below it
+    "postbacks.web.middleware.ContentPolicy",  # no answer goes without
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "postbacks.web.request_bodies.UnreadBodies",
     "postbacks.web.middleware.DatabaseOutage",
@@ -270,6 +271,7 @@ MIDDLEWARE = [
 
 # Sessions, accounts and pages do not concern programs: their requests pass all but these.
 _FOR_PEOPLE = {
+    "postbacks.web.middleware.unbroken_stack",  # theirs fits into one chunk
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -1,4 +1,4 @@
-"""Surrounds every request: the tenant's transaction, an answer when PostgreSQL is away, the policy.
+"""Surrounds every request: tenant, transaction, an answer when PostgreSQL is away, policy, stack.
 
 settings.py holds the Content-Security-Policy of a page, `ContentPolicy` those of other answers.
 """
@@ -6,7 +6,7 @@ settings.py holds the Content-Security-Policy of a page, `ContentPolicy` those o
 import select
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -34,6 +34,7 @@ V = TypeVar("V")
 
 ORGANIZATION_IN_SESSION = "organization"
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_STACK_VALUES: Final = 32_000  # of 8 bytes
 
 
 class SignedInRequest(HttpRequest):
@@ -49,6 +50,23 @@ def own_transactions(view: V) -> V:
     """Mark a view that opens `tenant(…)` itself because it takes events, streams, or calls out."""
     view.own_transactions = True  # type: ignore[attr-defined]  # a mark on a function or class
     return view
+
+
+def unbroken_stack(get_response: GetResponse) -> GetResponse:
+    """Have CPython keep the calls of a request in one piece of memory.
+
+    It keeps them in chunks of 16 KB, and before 3.13.13 and 3.14.4 (gh-142183) each call out of a
+    full chunk maps the next one, which its return unmaps. A page whose loop over rows ran at just
+    such a depth took half as long again. A chunk is as large as its first call needs, doubled up
+    from 16 KB: one that claims 250 KB leaves 260 KB to the calls below it. Little of both is ever
+    touched, and memory that nobody touches costs nothing.
+    """
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        return get_response(request)
+
+    answer.__code__ = answer.__code__.replace(co_stacksize=_STACK_VALUES)
+    return answer
 
 
 class DatabaseOutage:

@@ -2,10 +2,14 @@
 
 import html
 import re
+import resource
 
 import pytest
-from django.test import Client
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
 from django.urls import NoReverseMatch, reverse
+from django.utils.module_loading import import_string
 
 from apps_registry.models import App, Membership
 from apps_registry.roles import Role
@@ -340,3 +344,27 @@ def test_an_address_with_a_foreign_parameter_still_shows_the_list() -> None:
     answer = browser.get("/admin/apps_registry/partner/?utm_source=mail", follow=True)
 
     assert answer.status_code == 200
+
+
+def test_a_loop_of_a_page_calls_without_new_memory_however_deep_the_page_is() -> None:
+    def page_faults() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+    def leaf(number: int) -> int:
+        return number
+
+    def faults_at_each_depth(levels: int) -> list[int]:
+        before = page_faults()
+        for number in range(200):
+            leaf(number)
+        faults = page_faults() - before
+        return [faults, *(faults_at_each_depth(levels - 1) if levels else ())]
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        faults_at_each_depth(400)  # whatever Python sets up once
+        return HttpResponse(max(faults_at_each_depth(400)))
+
+    outermost = import_string(settings.MIDDLEWARE[0])
+    answer = outermost(view)(RequestFactory().get("/"))
+
+    assert int(answer.content) < 100  # a call that maps memory costs a fault: 200
