@@ -24,6 +24,7 @@ from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.roles import RIGHT_TO
+from postbacks.admin.rules.dry_runs import PERIODS, DryRunPage
 from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
 from postbacks.admin.rules.held import HELD, HeldPage, start_job, what_becomes_of_waiting
 from postbacks.admin.rules.layout import FIELDS
@@ -32,13 +33,7 @@ from postbacks.admin.rules.page import live_rule_page, rule_page
 from postbacks.admin.rules.partner_templates import TemplatePages
 from postbacks.admin.rules.preview import SAMPLE
 from postbacks.admin.rules.translate import TranslatePage, translated_url
-from postbacks.admin.rules.trial_pages import (
-    PERIODS,
-    DryRunPage,
-    TestSendPage,
-    remember_tests,
-    tests_of,
-)
+from postbacks.admin.rules.trial_pages import TestSendPage, remember_tests, tests_of
 from postbacks.admin.rules.versions import VersionedAdmin
 from postbacks.models import CallbackRule, JobAction, RuleStatus
 from postbacks.rulebook import saving
