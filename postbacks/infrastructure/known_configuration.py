@@ -32,6 +32,9 @@ class _Version:
         self._value: int | None = None
         self._read_at = -SECONDS
 
+    def forget(self) -> None:
+        self._read_at = -SECONDS
+
     def current(self) -> int | None:
         """Return the version as it was at most half a second ago; None before any change.
 
@@ -49,6 +52,19 @@ class _Version:
 
 
 _version = _Version()
+
+
+def known_version() -> int:
+    """Return the version by which this process goes now; 0 before any change.
+
+    A statement that stores by what is known can compare it, and so learn of a change at once.
+    """
+    return _version.current() or 0
+
+
+def read_again() -> None:
+    """Read the version with the next question: somebody has seen that it is another."""
+    _version.forget()
 
 
 class Known(Generic[K, V]):

@@ -32,10 +32,6 @@ _CASE_SENSITIVE = frozenset({*identifiers.OWN_IDS, CUSTOMER})
 _TRANSIENT = identifiers.OF_ONE_CLICK | {identifiers.ADDRESS}
 
 _FIND_KEY = "SELECT sealed FROM tombstone_key WHERE organization_id = %(organization)s"
-_FIND = """
-SELECT digest FROM erasure_tombstone
-WHERE organization_id = %(organization)s AND app_id = %(app)s AND digest = ANY(%(digests)s::uuid[])
-"""
 
 _cached_keys: dict[int, bytes] = {}  # a key never changes; a missing one may appear any moment
 
@@ -55,25 +51,11 @@ def id_identifier(kind: str, value: str) -> str:
     return f"{identifiers.shared_kind(kind)}:{text if kind in _CASE_SENSITIVE else text.lower()}"
 
 
-def blocked_identifiers(organization_id: int, app_id: int, checked: Iterable[str]) -> set[str]:
-    """Return the identifiers that are of forgotten devices, inside the organization's tenant.
+def digests(key: bytes, app_id: int, checked: Iterable[str]) -> dict[str, str]:
+    """Return lasting identifiers by the digests of all their spellings.
 
-    One indexed query: for the key while no device was ever forgotten, for digests afterwards.
     Older tombstones have the spelling of their request.
     """
-    lasting = {i for i in checked if identifiers.kind_of(i) not in _TRANSIENT}
-    key = find_key(organization_id) if lasting else None
-    if key is None:
-        return set()
-    by_digest = digests(key, app_id, lasting)
-    rows = prepared.run(
-        _FIND, {"organization": organization_id, "app": app_id, "digests": list(by_digest)}
-    )
-    return {by_digest[str(blocked)] for (blocked,) in rows}
-
-
-def digests(key: bytes, app_id: int, checked: Iterable[str]) -> dict[str, str]:
-    """Return lasting identifiers by the digests of all their spellings."""
     return {
         str(digest(key, app_id, spelling)): identifier
         for identifier in checked

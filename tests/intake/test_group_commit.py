@@ -2,20 +2,24 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, DataError, OperationalError, connection
 from psycopg import sql
 
-from apps_registry.tenancy import tenant
+from apps_registry.models import TrackingLink
+from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.intake import group_commit
 from postbacks.intake.events import recording
 from postbacks.intake.group_commit import BusyError, GroupCommit
 from postbacks.intake.receipts import Receipt
+from postbacks.intake.touchpoints import recording as touchpoints
 from postbacks.models import Event, UndecidedEvent
 from postbacks.privacy import tombstones
 from tests import database, events, make
+from tests.intake.links import opening
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -94,6 +98,68 @@ def test_events_of_many_organizations_that_wait_are_committed_together() -> None
             assert Event.objects.count() == UndecidedEvent.objects.count() == expected
             times = set(Event.objects.values_list("received_at", flat=True))
             assert len(times) == (2 if of is first else 1)  # the leader's, and everybody else's
+
+
+def test_clicks_that_wait_are_committed_together_and_each_is_answered_its_own() -> None:
+    first, second = opening.advertise(), opening.advertise()
+    for each in (first, second):
+        each.click()  # whose links are known from now on
+    device = "s2s=1&gaid=38400000-8cf0-11bd-b23e-10b96e40000d"
+    sent: dict[str, Callable[[], object]] = {
+        "person": lambda: first.click("click_id=of-a-person"),
+        "network": lambda: first.click(f"{device}&click_id=same"),
+        "network again": lambda: first.click(f"{device}&click_id=same"),
+        "network elsewhere": lambda: second.click(f"{device}&click_id=same"),
+        "impression": lambda: second.see(),
+    }
+    answers = _clicks_that_wait(first, sent)
+
+    assert answers["person"].status_code == 302
+    assert answers["impression"].status_code == 200
+    same, again, elsewhere = (
+        answers[f"network{name}"].json() for name in ("", " again", " elsewhere")
+    )
+    assert (same["duplicate"], again["duplicate"], elsewhere["duplicate"]) == (False, True, False)
+    assert same["click_id"] == again["click_id"] != elsewhere["click_id"]
+    for of, expected in ((first, 4), (second, 3)):
+        touches = of.touchpoints()
+        assert len(touches) == expected
+        assert len({touch.received_at for touch in touches[-2:]}) == 1  # by one commit
+
+
+def test_a_click_that_waited_while_its_link_was_archived_is_not_recorded() -> None:
+    kept, archived = opening.advertise(), opening.advertise()
+    for each in (kept, archived):
+        each.click()
+
+    def archive() -> None:
+        with tenant(archived.tenant.organization.pk):
+            TrackingLink.objects.update(status=Lifecycle.ARCHIVED)
+
+    sent = {"kept": lambda: kept.click(), "archived": lambda: archived.click()}
+    answers = _clicks_that_wait(kept, sent, meanwhile=archive)
+
+    assert (answers["kept"].status_code, answers["archived"].status_code) == (302, 404)
+    assert (len(kept.touchpoints()), len(archived.touchpoints())) == (3, 1)
+
+
+def _clicks_that_wait(
+    leading: opening.Advertised,
+    sent: Mapping[str, Callable[[], object]],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Return the answers to calls that had to wait for one commit."""
+    reports = Reports()
+    with database.superuser().transaction():
+        database.superuser().execute("LOCK TABLE touchpoint_seen IN SHARE MODE")  # nobody can write
+        reports.send("leads", leading.click)
+        database.wait_for_a_lock()
+        for number, (name, call) in enumerate(sent.items(), start=1):
+            reports.send(name, call)
+            wait_until(lambda number=number: len(touchpoints._commits._waiting) == number)  # type: ignore[misc]
+        meanwhile()
+    reports.join()
+    return reports.answers
 
 
 def test_each_organization_sees_only_its_own_rows_within_one_round_trip() -> None:

@@ -11,7 +11,6 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps_registry.addresses import first_address
 from apps_registry.client_address import client_address
-from apps_registry.tenancy import tenant
 from postbacks.api.throttling import TooFast, throttle_links, throttle_unknown_keys
 from postbacks.intake.events.recording import DEVICE_FORGOTTEN
 from postbacks.intake.html_entities import READ_AS_MEANT
@@ -21,7 +20,7 @@ from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, read_query
 from postbacks.intake.links.recording import TouchpointRefusedError
 from postbacks.intake.links.visitors import Visitor, is_bot, is_preview, read_device
-from postbacks.intake.touchpoints.recording import RecordedTouchpoint
+from postbacks.intake.touchpoints.recording import RecordedTouchpoint, retried
 from postbacks.models import TouchpointKind
 from postbacks.values import refusals
 from postbacks.values.placeholders import why_no_id
@@ -52,30 +51,36 @@ class ServerReport:
     parameters: LinkParameters
     signature: str
     address: str | None
+    version: int | None  # of the configuration by which link and signature are known
 
     @property
     def is_signed(self) -> bool:
         return self.signature == signatures.VALID
 
 
-Answer = Callable[[LinkVisit], HttpResponse]
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an address of links records, and what it answers a person."""
+
+    kind: str
+    answer_visitor: Callable[[LinkVisit], HttpResponse]
 
 
 @csrf_exempt
 @own_transactions
 def click(request: HttpRequest, token: str) -> HttpResponse:
     """Record a click and redirect to the store; answer a network's server with our id of it."""
-    return _answer(request, token, TouchpointKind.CLICK, _redirect)
+    return _answer(request, token, Call(TouchpointKind.CLICK, _redirect))
 
 
 @csrf_exempt
 @own_transactions
 def impression(request: HttpRequest, token: str) -> HttpResponse:
     """Record an impression and answer a pixel; answer a network's server with our id of it."""
-    return _answer(request, token, TouchpointKind.IMPRESSION, _pixel)
+    return _answer(request, token, Call(TouchpointKind.IMPRESSION, _pixel))
 
 
-def _answer(request: HttpRequest, token: str, kind: str, answer_visitor: Answer) -> HttpResponse:
+def _answer(request: HttpRequest, token: str, call: Call) -> HttpResponse:
     if request.method not in {"GET", "HEAD"}:
         return problem(405, "A tracking link is opened with GET.", headers={"Allow": "GET, HEAD"})
     address = client_address(request)
@@ -83,28 +88,43 @@ def _answer(request: HttpRequest, token: str, kind: str, answer_visitor: Answer)
         organization_id, link_id = known_links.find_owner(token)
     except known_links.UnknownTokenError:
         return _unknown(address)
+    ids = (organization_id, link_id)
+    return retried(lambda version: _answer_for(request, ids, call, version))
+
+
+def _answer_for(
+    request: HttpRequest, ids: tuple[int, int], call: Call, version: int | None
+) -> HttpResponse:
+    address = client_address(request)
     query = _query(request)
     parameters = read_query(query)
-    with tenant(organization_id):
-        link = KnownLink.load(organization_id, link_id)
-        if link is None:
-            return _not_in_use()
-        if is_preview(request.method, request.META):
-            return answer_visitor(LinkVisit(link, parameters, _visitor(request, address)))
-        signature = known_links.check_click_signature(link, request.path, query)
-        if parameters.from_server:
-            return _answer_server(ServerReport(link, kind, parameters, signature, address))
-        visitor = _visitor(request, address)
-        if is_bot(visitor.user_agent):
-            return answer_visitor(LinkVisit(link, parameters, visitor))
-        refused = ""
-        if signature != signatures.VALID:
-            refused = recording.flood_of_visitor(link, parameters, kind=kind, address=address)
-        recorded = recording.record_visitor_touchpoint(
-            link, parameters, visitor, kind=kind, signature=signature, refused=refused
+    link = known_links.find_link(*ids)
+    if link is None:
+        return _not_in_use()
+    if is_preview(request.method or "", request.META):
+        return call.answer_visitor(LinkVisit(link, parameters, _visitor(request, address)))
+    signature = known_links.check_click_signature(link, request.path, query)
+    if parameters.from_server:
+        return _answer_server(
+            ServerReport(link, call.kind, parameters, signature, address, version)
         )
+    visitor = _visitor(request, address)
+    if is_bot(visitor.user_agent):
+        return call.answer_visitor(LinkVisit(link, parameters, visitor))
+    refused = ""
+    if signature != signatures.VALID:
+        refused = recording.flood_of_visitor(link, parameters, kind=call.kind, address=address)
+    recorded = recording.record_visitor_touchpoint(
+        link,
+        parameters,
+        visitor,
+        kind=call.kind,
+        signature=signature,
+        refused=refused,
+        version=version,
+    )
     click_id = "" if recorded.blocked else str(recorded.id)
-    return answer_visitor(LinkVisit(link, parameters, visitor, click_id))
+    return call.answer_visitor(LinkVisit(link, parameters, visitor, click_id))
 
 
 def _redirect(visit: LinkVisit) -> HttpResponse:
@@ -140,6 +160,7 @@ def _answer_server(report: ServerReport) -> HttpResponse:
             sender=sender,
             signature=report.signature,
             refused=refused,
+            version=report.version,
         )
     except TouchpointRefusedError as error:
         return problem(400, str(error), headers=_HEADERS)

@@ -1,21 +1,23 @@
 """② Tracking links with what they promote, and the keys with which their clicks are signed.
 
-All is read again for each click, so that an archived link or a revoked key stops at once. Only
-which link a token names stays in memory: that never changes.
+They stay in memory. An archived link or a revoked key stops at once all the same: what is recorded
+names the version of the configuration that was known, and the statement that records compares it.
+Which link a token names never changes.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Self
 from uuid import UUID
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.click_signing import open_click_key
 from apps_registry.models.partners import ClickSigning
+from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.known_configuration import Known
 from postbacks.intake.links import signatures
 
 logger = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ WHERE organization_id = %(organization)s AND partner_id = %(partner)s AND revoke
 
 @dataclass(frozen=True, slots=True)
 class KnownLink:
-    """A tracking link with what it promotes, or only a campaign, as they are at this moment."""
+    """A tracking link with what it promotes, or only a campaign, as they were a moment ago."""
 
     organization_id: int
     id: int | None
@@ -91,12 +93,6 @@ class KnownLink:
         """Return the name of an Android app in its store."""
         return self.store_id or self.bundle_id
 
-    @classmethod
-    def load(cls, organization_id: int, link_id: int) -> Self | None:
-        """Return a link of the current organization; None if any part of it is archived."""
-        links = prepared.fetch(cls, _LOAD_LINK, {"organization": organization_id, "id": link_id})
-        return links[0] if links else None
-
 
 class UnknownTokenError(LookupError):
     """No link has this token."""
@@ -111,43 +107,79 @@ def find_owner(token: str) -> tuple[int, int]:
     return rows[0]
 
 
+def find_link(organization_id: int, link_id: int) -> KnownLink | None:
+    """Return a link; None if any part of it is archived. Raises Django's database errors."""
+    return _links.get((organization_id, link_id))
+
+
 def find_links(organization_id: int, app_id: int, names: Iterable[str]) -> Mapping[str, KnownLink]:
     """Return an app's active links, by token and by id; `names` may mix both."""
-    parameters = {"organization": organization_id, "app": app_id, **_names_and_ids(names)}
-    links = prepared.fetch(KnownLink, _FIND_LINKS, parameters)
-    return {link.token: link for link in links} | {str(link.public_id): link for link in links}
+    return _find(_FIND_LINKS, organization_id, app_id, names)
 
 
 def find_campaigns(
     organization_id: int, app_id: int, ids: Iterable[str]
 ) -> Mapping[str, KnownLink]:
     """Return an app's active campaigns by their ids."""
-    parameters = {"organization": organization_id, "app": app_id, **_names_and_ids(ids)}
-    campaigns = prepared.fetch(KnownLink, _FIND_CAMPAIGNS, parameters)
-    return {str(campaign.campaign_public_id): campaign for campaign in campaigns}
+    return _find(_FIND_CAMPAIGNS, organization_id, app_id, ids)
+
+
+def _find(
+    statement: str, organization_id: int, app_id: int, names: Iterable[str]
+) -> Mapping[str, KnownLink]:
+    """Return links or campaigns by their names; a lone one, as of most requests, from memory."""
+    unique = sorted(set(names))
+    if len(unique) == 1:
+        named = _named.get((statement, organization_id, app_id, unique[0]))
+        return {unique[0]: named} if named else {}
+    return _load_all(statement, organization_id, app_id, unique) if unique else {}
+
+
+def _load(ids: tuple[int, int]) -> KnownLink | None:
+    organization_id, link_id = ids
+    with tenant(organization_id):
+        links = prepared.fetch(
+            KnownLink, _LOAD_LINK, {"organization": organization_id, "id": link_id}
+        )
+    return links[0] if links else None
+
+
+def _load_named(name: tuple[str, int, int, str]) -> KnownLink | None:
+    statement, organization_id, app_id, text = name
+    return _load_all(statement, organization_id, app_id, [text]).get(text)
+
+
+def _load_all(
+    statement: str, organization_id: int, app_id: int, names: Sequence[str]
+) -> Mapping[str, KnownLink]:
+    ids = [name for name in names if _is_uuid(name)]
+    parameters = {"organization": organization_id, "app": app_id, "names": names, "ids": ids}
+    with tenant(organization_id):
+        links = prepared.fetch(KnownLink, statement, parameters)
+    if statement == _FIND_CAMPAIGNS:
+        return {str(link.campaign_public_id): link for link in links}
+    return {link.token: link for link in links} | {str(link.public_id): link for link in links}
 
 
 def check_click_signature(link: KnownLink, path: str, query: str) -> str:
     """Return the state of a click's signature; empty where the partner does not sign."""
     if link.click_signing == ClickSigning.OFF:
         return ""
-    return signatures.check(path, query, _signing_keys(link), now=datetime.now(UTC))
+    keys = _signing_keys.get((link.organization_id, link.partner_id)) or {}
+    return signatures.check(path, query, keys, now=datetime.now(UTC))
 
 
-def _signing_keys(link: KnownLink) -> dict[str, str]:
-    partner = {"organization": link.organization_id, "partner": link.partner_id}
+def _load_signing_keys(partner: tuple[int, int]) -> dict[str, str]:
+    organization_id, partner_id = partner
     keys = {}
-    for kid, sealed in prepared.run(_LOAD_KEYS, partner):
+    with tenant(organization_id):
+        rows = prepared.run(_LOAD_KEYS, {"organization": organization_id, "partner": partner_id})
+    for kid, sealed in rows:
         try:
-            keys[kid] = open_click_key(link.organization_id, link.partner_id, kid, sealed)
+            keys[kid] = open_click_key(organization_id, partner_id, kid, sealed)
         except SecretUnreadableError as error:
             logger.error("Click signing key %s: %s", kid, error)  # noqa: TRY400  # no trace: the sentence is all
     return keys
-
-
-def _names_and_ids(names: Iterable[str]) -> dict[str, list[str]]:
-    unique = sorted(set(names))
-    return {"names": unique, "ids": [name for name in unique if _is_uuid(name)]}
 
 
 def _is_uuid(text: str) -> bool:
@@ -155,3 +187,8 @@ def _is_uuid(text: str) -> bool:
         return str(UUID(text)) == text
     except ValueError:
         return False
+
+
+_links = Known(_load)
+_named = Known(_load_named)
+_signing_keys = Known(_load_signing_keys)

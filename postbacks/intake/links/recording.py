@@ -24,7 +24,7 @@ from postbacks.intake.links.visitors import Visitor, read_device
 from postbacks.intake.touchpoints.recording import (
     NewTouchpoint,
     RecordedTouchpoint,
-    record_touchpoints,
+    commit_touchpoints,
 )
 from postbacks.models import TouchpointSource
 from postbacks.values import identifiers, refusals
@@ -56,8 +56,9 @@ def record_visitor_touchpoint(
     kind: str,
     signature: str = "",
     refused: str = "",
+    version: int | None = None,
 ) -> RecordedTouchpoint:
-    """Record a person's click or impression, in the transaction of the link's organization."""
+    """Record a person's click or impression durably. Raises ConfigurationChangedError."""
     touchpoint = new_touchpoint(
         link,
         parameters,
@@ -67,8 +68,9 @@ def record_visitor_touchpoint(
         occurred_at=datetime.now(UTC),
         signature=signature,
         refused=refused,
+        version=version,
     )
-    return record_touchpoints([touchpoint])[0]
+    return commit_touchpoints([touchpoint])[0]
 
 
 def record_server_touchpoint(
@@ -79,10 +81,12 @@ def record_server_touchpoint(
     sender: str,
     signature: str = "",
     refused: str = "",
+    version: int | None = None,
 ) -> RecordedTouchpoint:
-    """Record what a network's server reports; its request says nothing about the device itself.
+    """Record what a network's server reports durably.
 
-    Raises TouchpointRefusedError.
+    Its request says nothing about the device itself. Raises TouchpointRefusedError and
+    ConfigurationChangedError.
     """
     for name, text in parameters.too_long.items():
         raise TouchpointRefusedError(f"{name}: {refusals.too_long(text, MAX_VALUE)}")
@@ -108,8 +112,9 @@ def record_server_touchpoint(
         signature=signature,
         refused=refused,
         sender=sender,
+        version=version,
     )
-    return record_touchpoints([touchpoint])[0]
+    return commit_touchpoints([touchpoint])[0]
 
 
 def _read_click_time(text: str) -> datetime:
@@ -149,6 +154,7 @@ def new_touchpoint(
     signature: str = "",
     refused: str = "",
     sender: str = "",
+    version: int | None = None,
 ) -> NewTouchpoint:
     """Return a touchpoint to record; `once` identifies it where there is no click id."""
     agent = clean(visitor.user_agent)[:MAX_USER_AGENT]
@@ -180,6 +186,7 @@ def new_touchpoint(
         signature=signature,
         refused=refused or _refusal(link, signature, address, occurred_at),
         sender=sender,
+        version=version,
     )
 
 
@@ -226,7 +233,7 @@ def flood_of_server(link: KnownLink, parameters: LinkParameters, *, kind: str, s
 def _flood_of_device(
     link: KnownLink, parameters: LinkParameters, sender: str, rate: RateLimit
 ) -> str:
-    for identifier in sorted(parameters.identifiers()):  # one order for all: their rows are locked
+    for identifier in sorted(parameters.identifiers()):
         if identifiers.kind_of(identifier) in identifiers.OF_DEVICES:
             name = f"touch:{link.organization_id}:{link.id}:{sender}:{identifier}"
             if not limiter.limit(name, rate).allowed:

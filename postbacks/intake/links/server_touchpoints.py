@@ -11,7 +11,6 @@ from uuid import UUID
 
 from apps_registry.addresses import parse_address
 from apps_registry.models.partners import ClickSigning
-from apps_registry.tenancy import tenant
 from postbacks.intake.events.body import read_items
 from postbacks.intake.events.lenient_json import FlawedItem
 from postbacks.intake.events.recording import DEVICE_FORGOTTEN
@@ -42,7 +41,8 @@ from postbacks.intake.sdk_keys import Reporter
 from postbacks.intake.touchpoints.recording import (
     NewTouchpoint,
     RecordedTouchpoint,
-    record_touchpoints,
+    commit_touchpoints,
+    retried,
 )
 from postbacks.models import TouchpointKind, TouchpointSource
 from postbacks.values import refusals
@@ -78,15 +78,18 @@ def record_server_touchpoints(body: bytes, *, encoding: str, reporter: Reporter)
     database is away; in both cases nothing was stored.
     """
     items = read_items(body, encoding=encoding, noun="touchpoint", exact=_EXACT)
+    return retried(lambda version: _record(items, reporter, version))
+
+
+def _record(items: Sequence[object], reporter: Reporter, version: int | None) -> Receipt:
     checked = [check_touchpoint(item) for item in items]
-    with tenant(reporter.organization_id):
-        links = _resolve_links(checked, reporter)
-        good = [
-            _new_touchpoint(touchpoint, link, reporter)
-            for touchpoint, link in zip(checked, links, strict=True)
-            if link is not None and not touchpoint.errors
-        ]
-        results = iter(record_touchpoints(good))
+    links = _resolve_links(checked, reporter)
+    good = [
+        _new_touchpoint(touchpoint, link, reporter, version)
+        for touchpoint, link in zip(checked, links, strict=True)
+        if link is not None and not touchpoint.errors
+    ]
+    results = iter(commit_touchpoints(good))
     recorded = [None if touchpoint.errors else next(results) for touchpoint in checked]
     for touchpoint, result in zip(checked, recorded, strict=True):
         if result is not None and result.blocked:
@@ -317,7 +320,7 @@ def _resolve_links(
 
 
 def _new_touchpoint(
-    touchpoint: CheckedTouchpoint, link: KnownLink, reporter: Reporter
+    touchpoint: CheckedTouchpoint, link: KnownLink, reporter: Reporter, version: int | None
 ) -> NewTouchpoint:
     parameters = touchpoint.parameters
     visitor = Visitor(
@@ -335,6 +338,7 @@ def _new_touchpoint(
         once=touchpoint.once,
         signature=_signature(link, reporter),
         sender=_sender(reporter),
+        version=version,
     )
 
 

@@ -1,26 +1,35 @@
 """② Records touchpoints: each once, with the identifiers by which installs find it.
 
-Nothing is answered before the commit. A touchpoint that comes after its install has that install
-reevaluated, as long as its credit is not final.
+Nothing is answered before the commit, which concurrent requests share. A touchpoint that comes
+after its install has that install reevaluated, as long as its credit is not final.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
 
+from apps_registry.tenancy import tenant
+from postbacks.infrastructure import known_configuration
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.intake.group_commit import GroupCommit, run_for_organizations
 from postbacks.models.heartbeats import Channel
 from postbacks.privacy import tombstones
 from postbacks.values import identifiers
 from postbacks.values.touchpoints import TOO_MANY
 from postbacks.values.uuid7 import uuid7
 
+R = TypeVar("R")
+
 _RECORD = load_sql("postbacks.intake.touchpoints", "record_touchpoints", Channel)
+
+_MOST_TRIES: Final = 3
 
 _FIND_REPEATED = """
 SELECT seen.organization_id, seen.digest, seen.public_id FROM touchpoint_seen AS seen
@@ -62,6 +71,11 @@ class NewTouchpoint:
     signature: str = ""
     refused: str = ""
     sender: str = ""
+    version: int | None = None  # of the configuration by which it was made; None: of now
+
+
+class ConfigurationChangedError(Exception):
+    """Nothing was stored: a link, or what else a touchpoint was made by, may be another by now."""
 
 
 _COLUMNS = tuple(name for name in NewTouchpoint.__slots__ if name not in {"once", "identifiers"})
@@ -79,33 +93,103 @@ class RecordedTouchpoint:
     blocked: bool = False
 
 
+def commit_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[RecordedTouchpoint]:
+    """Record touchpoints of one organization durably; return the results in their order.
+
+    They are committed together with those of concurrent requests. Raises Django's database errors
+    and ConfigurationChangedError, and then nothing was stored.
+    """
+    if not touchpoints:
+        return []
+    recorded = _commits.commit(touchpoints)
+    if not recorded:
+        known_configuration.read_again()
+        raise ConfigurationChangedError
+    return recorded
+
+
+def retried(record: Callable[[int | None], R]) -> R:
+    """Return what `record` makes by a version of the configuration, again if it changes meanwhile.
+
+    None as a version stands for whatever is known, however often it changes.
+    """
+    for _ in range(_MOST_TRIES - 1):
+        with suppress(ConfigurationChangedError):
+            return record(known_configuration.known_version())
+    return record(None)
+
+
 def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[RecordedTouchpoint]:
     """Record touchpoints in the current transaction, and return the results in their order.
 
     The role `web` may only write those of the current organization. Raises Django's database
     errors, and then nothing was stored.
     """
-    if not touchpoints:
-        return []
-    allowed = _without_blocked(touchpoints)
-    rows = msgspec.json.encode([_row(touchpoint) for touchpoint in allowed]).decode()
-    recorded = {
-        public_id: RecordedTouchpoint(recorded_id, is_new)
-        for public_id, recorded_id, is_new, _ in (
-            prepared.run(_RECORD, {"rows": rows}) if allowed else ()
+    recorded: dict[UUID, RecordedTouchpoint] = {}
+    left = touchpoints
+    while left:
+        left = _take_over(left, prepared.run(_RECORD, {"rows": _rows(left)}), recorded)
+    recorded |= _find_repeated([new for new in touchpoints if _has_lost_a_race(new, recorded)])
+    return [recorded[new.public_id] for new in touchpoints]
+
+
+def _commit(groups: Sequence[Sequence[NewTouchpoint]]) -> list[list[RecordedTouchpoint]]:
+    """Commit the touchpoints of some requests, in one round trip; each of one organization.
+
+    Those that go by another version of the configuration have no results.
+    """
+    left: dict[int, list[NewTouchpoint]] = {}
+    for group in groups:
+        left.setdefault(group[0].organization_id, []).extend(group)
+    recorded: dict[UUID, RecordedTouchpoint] = {}
+    while left:
+        answers = run_for_organizations(
+            _RECORD, {each: {"rows": _rows(own)} for each, own in left.items()}
         )
-    }
-    recorded |= _find_repeated([new for new in allowed if _has_lost_a_race(new, recorded)])
-    return [
-        recorded.get(new.public_id, RecordedTouchpoint(new.public_id, is_new=False, blocked=True))
-        for new in touchpoints
-    ]
+        left = {each: _take_over(left[each], rows, recorded) for each, rows in answers.items()}
+        left = {each: own for each, own in left.items() if own}
+    results: list[list[RecordedTouchpoint]] = []
+    for group in groups:
+        if any(new.public_id not in recorded for new in group):
+            results.append([])
+            continue
+        if repeats := [new for new in group if _has_lost_a_race(new, recorded)]:
+            with tenant(repeats[0].organization_id):
+                recorded |= _find_repeated(repeats)
+        results.append([recorded[new.public_id] for new in group])
+    return results
+
+
+_commits = GroupCommit(_commit)
+
+
+def _take_over(
+    touchpoints: Sequence[NewTouchpoint],
+    rows: Sequence[tuple[Any, ...]],
+    recorded: dict[UUID, RecordedTouchpoint],
+) -> list[NewTouchpoint]:
+    """Add what a statement recorded; return what it did not take without digests."""
+    lacking = set()
+    for public_id, recorded_id, is_new, is_blocked, lacks_digests, is_stale, _notified in rows:
+        if is_stale:
+            continue
+        if lacks_digests:  # its organization's first device was forgotten meanwhile
+            lacking.add(public_id)
+        elif is_blocked:
+            recorded[public_id] = RecordedTouchpoint(public_id, is_new=False, blocked=True)
+        else:
+            recorded[public_id] = RecordedTouchpoint(recorded_id, is_new)
+    left = [new for new in touchpoints if new.public_id in lacking]
+    for organization_id in {new.organization_id for new in left}:
+        with tenant(organization_id):
+            tombstones.find_key(organization_id)
+    return left
 
 
 def _has_lost_a_race(new: NewTouchpoint, recorded: Mapping[UUID, RecordedTouchpoint]) -> bool:
     """Tell whether another process recorded the same while our statement waited for it."""
     result = recorded[new.public_id]
-    return not result.is_new and result.id == new.public_id
+    return not (result.is_new or result.blocked) and result.id == new.public_id
 
 
 def _find_repeated(repeats: Sequence[NewTouchpoint]) -> dict[UUID, RecordedTouchpoint]:
@@ -128,18 +212,8 @@ def _find_repeated(repeats: Sequence[NewTouchpoint]) -> dict[UUID, RecordedTouch
     }
 
 
-def _without_blocked(touchpoints: Sequence[NewTouchpoint]) -> Sequence[NewTouchpoint]:
-    by_app: dict[tuple[int, int], set[str]] = {}
-    for new in touchpoints:
-        by_app.setdefault((new.organization_id, new.app_id), set()).update(new.identifiers)
-    blocked = {
-        app: tombstones.blocked_identifiers(*app, checked) for app, checked in by_app.items()
-    }
-    if not any(blocked.values()):
-        return touchpoints
-    return [
-        new for new in touchpoints if not new.identifiers & blocked[new.organization_id, new.app_id]
-    ]
+def _rows(touchpoints: Sequence[NewTouchpoint]) -> str:
+    return msgspec.json.encode([_row(new) for new in touchpoints]).decode()
 
 
 def _row(new: NewTouchpoint) -> dict[str, object]:
@@ -160,6 +234,9 @@ def _row(new: NewTouchpoint) -> dict[str, object]:
     ]
     row["proofs"] = [str(identifiers.key_of(new.app_id, proof)) for proof in proofs]
     row["digest"] = str(_digest(new))
+    key = tombstones.known_key(new.organization_id)
+    row["has_key"] = key is not None
+    row["digests"] = list(tombstones.digests(key, new.app_id, new.identifiers)) if key else []
     return row
 
 

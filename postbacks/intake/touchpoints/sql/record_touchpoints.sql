@@ -1,18 +1,33 @@
 -- Store each new touchpoint once with its keys, and reopen the installs that it may have earned.
 WITH input AS MATERIALIZED (
-    SELECT row.*, date_trunc('milliseconds', now()) AS received_at
+    -- None of a forgotten device, of which the caller makes digests if it knows the organization's
+    -- key, and none that the caller made by links and keys of another version than today's.
+    SELECT row.*, date_trunc('milliseconds', now()) AS received_at,
+           NOT row.has_key AND EXISTS (
+               SELECT FROM tombstone_key WHERE tombstone_key.organization_id = row.organization_id
+           ) AS lacks_digests,
+           EXISTS (
+               SELECT FROM erasure_tombstone AS tombstone
+               WHERE tombstone.organization_id = row.organization_id
+                   AND tombstone.app_id = row.app_id AND tombstone.digest = ANY(row.digests)
+           ) AS is_blocked,
+           coalesce(
+               row.version <> coalesce((SELECT version FROM configuration_version), 0), false
+           ) AS is_stale
     FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
         public_id uuid, organization_id bigint, app_id bigint, partner_id bigint,
         campaign_id bigint, link_id bigint, kind text, source text, occurred_at timestamptz,
         click_id text, site_id text, ip_address text, user_agent text, os_name text,
         os_version text, device_model text, language text, country text, names jsonb,
-        params jsonb, signature text, refused text, sender text, digest uuid, keys uuid[], proofs uuid[]
+        params jsonb, signature text, refused text, sender text, digest uuid, keys uuid[], proofs uuid[],
+        has_key boolean, digests uuid[], version bigint
     )
 ), fresh AS (
     -- In one order for all, so that two that report the same never wait for each other in a ring.
     INSERT INTO touchpoint_seen AS seen (organization_id, digest, public_id, received_at)
     SELECT DISTINCT ON (organization_id, digest) organization_id, digest, public_id, received_at
-    FROM input ORDER BY organization_id, digest
+    FROM input WHERE NOT (lacks_digests OR is_blocked OR is_stale)
+    ORDER BY organization_id, digest
     ON CONFLICT (organization_id, digest) DO UPDATE
         SET received_at = excluded.received_at, public_id = excluded.public_id
         WHERE seen.received_at < now() - interval '7 days'
@@ -49,7 +64,8 @@ WITH input AS MATERIALIZED (
     RETURNING 1
 )
 SELECT input.public_id, coalesce(fresh.public_id, seen.public_id, input.public_id),
-       stored.id IS NOT NULL, (SELECT pg_notify(:'Channel.WORK', '') FROM reopened LIMIT 1)
+       stored.id IS NOT NULL, input.is_blocked, input.lacks_digests, input.is_stale,
+       (SELECT pg_notify(:'Channel.WORK', '') FROM reopened LIMIT 1)
 FROM input
 LEFT JOIN fresh USING (organization_id, digest)
 LEFT JOIN touchpoint_seen AS seen USING (organization_id, digest)
