@@ -143,6 +143,19 @@ def link_limit(settings: LazySettings) -> None:
     settings.RATE_LIMIT_LINKS = RateLimit(30, 60)
 
 
+@pytest.mark.parametrize("query", ["", "s2s=1&gaid=38400000-8cf0-11bd-b23e-10b96e40000d&"])
+def test_what_is_made_again_since_its_link_has_changed_counts_once(
+    ad: Advertised, link_limit: None, settings: LazySettings, query: str
+) -> None:
+    settings.RATE_LIMIT_SDK_SERVER = RateLimit(30, 10)
+    for number in range(30):
+        with tenant(ad.tenant.organization.pk):
+            TrackingLink.objects.update(name=f"Spring {number}")
+        ad.click(f"{query}sub1={number}")
+
+    assert [touchpoint.refused for touchpoint in ad.touchpoints()] == [""] * 30
+
+
 @pytest.mark.parametrize("door", ["click", "see"])
 def test_nobody_is_refused_a_redirect_and_what_is_too_much_says_so(
     ad: Advertised, link_limit: None, door: str

@@ -42,12 +42,24 @@ class LinkVisit:
     click_id: str = ""
 
 
+@dataclass(slots=True)
+class Call:
+    """One call of a link: what it records, what it answers a person, and whether it is too much.
+
+    It is counted once, though it is answered again when the configuration changes meanwhile.
+    """
+
+    kind: str
+    answer_visitor: Callable[[LinkVisit], HttpResponse]
+    flood: str | None = None  # the reason why it is one too many; None until it is counted
+
+
 @dataclass(frozen=True, slots=True)
 class ServerReport:
     """What a network's server reports by a link, and the address from which it does."""
 
     link: KnownLink
-    kind: str
+    call: Call
     parameters: LinkParameters
     signature: str
     address: str | None
@@ -56,14 +68,6 @@ class ServerReport:
     @property
     def is_signed(self) -> bool:
         return self.signature == signatures.VALID
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What an address of links records, and what it answers a person."""
-
-    kind: str
-    answer_visitor: Callable[[LinkVisit], HttpResponse]
 
 
 @csrf_exempt
@@ -105,15 +109,17 @@ def _answer_for(
         return call.answer_visitor(LinkVisit(link, parameters, _visitor(request, address)))
     signature = known_links.check_click_signature(link, request.path, query)
     if parameters.from_server:
-        return _answer_server(
-            ServerReport(link, call.kind, parameters, signature, address, version)
-        )
+        return _answer_server(ServerReport(link, call, parameters, signature, address, version))
     visitor = _visitor(request, address)
     if is_bot(visitor.user_agent):
         return call.answer_visitor(LinkVisit(link, parameters, visitor))
     refused = ""
     if signature != signatures.VALID:
-        refused = recording.flood_of_visitor(link, parameters, kind=call.kind, address=address)
+        if call.flood is None:
+            call.flood = recording.flood_of_visitor(
+                link, parameters, kind=call.kind, address=address
+            )
+        refused = call.flood
     recorded = recording.record_visitor_touchpoint(
         link,
         parameters,
@@ -142,16 +148,20 @@ def _pixel(_visit: LinkVisit) -> HttpResponse:
 
 
 def _answer_server(report: ServerReport) -> HttpResponse:
-    link, kind, parameters = report.link, report.kind, report.parameters
+    link, kind, parameters = report.link, report.call.kind, report.parameters
     sender = recording.sender_of(report.address)
     refused = ""
     if not report.is_signed:
-        try:
-            throttle_links(recording.limit_server(link, report.address))
-        except TooFast as error:
-            headers = {**_HEADERS, "Retry-After": str(error.wait)}
-            return problem(429, str(error.detail), headers=headers)
-        refused = recording.flood_of_server(link, parameters, kind=kind, sender=sender)
+        if report.call.flood is None:
+            try:
+                throttle_links(recording.limit_server(link, report.address))
+            except TooFast as error:
+                headers = {**_HEADERS, "Retry-After": str(error.wait)}
+                return problem(429, str(error.detail), headers=headers)
+            report.call.flood = recording.flood_of_server(
+                link, parameters, kind=kind, sender=sender
+            )
+        refused = report.call.flood
     try:
         recorded = recording.record_server_touchpoint(
             link,
