@@ -109,7 +109,9 @@ class MacroValues(Mapping[str, Value]):
             source = SOURCES.get(name)
             value = None
             if source is not None and name not in self.withheld:
-                value = _value(source(self))
+                computed = source(self)
+                # Most are texts, which are values already.
+                value = computed if type(computed) is str and computed else _value(computed)
             cache[name] = value
         return default if value is None else value
 
@@ -151,8 +153,6 @@ def _stripped_value(value: object, names: frozenset[str]) -> object:
 def _value(value: object) -> Value:
     if value is None or value == "":
         return None
-    if type(value) is str:  # as most are
-        return value
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, float):

@@ -188,7 +188,7 @@ def claim_paced(
         return _claim(_CLAIM_PACED, {**parameters, **limits}, claim_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each postback
 class _ClaimedRow:
     postback_id: int
     event_received_at: datetime
@@ -263,9 +263,9 @@ def _load_postbacks(rows: Sequence[_ClaimedRow]) -> dict[int, ClaimedPostback]:
         ClaimedPostback,
         _LOAD_POSTBACKS,
         {
-            "ids": [row.postback_id for row in rows],
-            "moments": moments,
-            "pins": [row.pinned_version for row in rows],
+            "ids": prepared.array_of(row.postback_id for row in rows),
+            "moments": prepared.array_of(moments),
+            "pins": prepared.array_of(row.pinned_version for row in rows),
             "first": first,
             "last": last,
         },

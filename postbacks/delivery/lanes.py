@@ -210,6 +210,16 @@ class _OpenJob(NamedTuple):
     is_unproved: bool
 
 
+class _Standing(NamedTuple):
+    """How a lane stands now; `seconds` are those of its answers."""
+
+    at: float
+    is_known: bool
+    is_hanging: bool
+    is_quick: bool  # it has answered, and has lately answered within a second
+    seconds: float
+
+
 @dataclass(slots=True)
 class Shares:
     """Says how much each lane may have open, the less the slower it answers.
@@ -232,8 +242,19 @@ class Shares:
     _unproved: Counter[int] = field(default_factory=Counter)  # by organization: of lanes not quick
 
     def begin(self, lane: Lane, job: int) -> None:
-        is_hanging = self._is_hanging(lane)
-        began = _OpenJob(self.clock(), is_hanging, not is_hanging and not self.is_quick(lane))
+        self._begin(lane, job, self._standing(lane))
+
+    def try_begin(self, lane: Lane, job: int) -> bool:
+        """Begin a job if `may_begin` allows it, and tell whether it has begun."""
+        standing = self._standing(lane)
+        if not self._may_begin(lane, standing):
+            return False
+        self._begin(lane, job, standing)
+        return True
+
+    def _begin(self, lane: Lane, job: int, standing: _Standing) -> None:
+        is_unproved = not standing.is_hanging and not standing.is_quick
+        began = _OpenJob(standing.at, standing.is_hanging, is_unproved)
         self._open.setdefault(lane, {})[job] = began
         self._count(lane, began, 1)
 
@@ -259,50 +280,53 @@ class Shares:
 
     def is_quick(self, lane: Lane) -> bool:
         """Tell whether a lane has answered, and has lately answered within a second."""
-        speed = self.speeds.get(lane)
-        return (
-            speed is not None
-            and speed.seconds is not None
-            and speed.timeouts == 0
-            and self._seconds_of(lane) <= _QUICK_SECONDS
-        )
+        return self._standing(lane).is_quick
 
     def limit_of(self, lane: Lane) -> int:
         """Return how much a lane may have open, as far as only the lane counts."""
-        if self._is_hanging(lane):
-            return 1
-        most = max(1, most_of_one_lane(self.capacity))
-        if lane not in self.speeds:
-            return most
-        # A share of few threads would slow a distant partner that answers well.
-        share = most if self.capacity >= _MANY_OPEN else self.capacity // 2
-        fitting = max(1, int(share / max(_QUICK_SECONDS, self._seconds_of(lane))))
-        return max(fitting, most) if self.free > 7 * (self.capacity // 8) else fitting
+        return self._limit(self._standing(lane))
 
     def may_begin(self, lane: Lane) -> bool:
         """Tell whether a lane may have one more request open now."""
-        is_open, eighth = self.open_of(lane), self.capacity // 8
-        if self.free <= 0 or is_open >= self.limit_of(lane):
+        return self._may_begin(lane, self._standing(lane))
+
+    def _limit(self, standing: _Standing) -> int:
+        if standing.is_hanging:
+            return 1
+        most = max(1, most_of_one_lane(self.capacity))
+        if not standing.is_known:
+            return most
+        # A share of few threads would slow a distant partner that answers well.
+        share = most if self.capacity >= _MANY_OPEN else self.capacity // 2
+        seconds = standing.seconds
+        fitting = max(1, share if seconds <= _QUICK_SECONDS else int(share / seconds))
+        return max(fitting, most) if self.free > 7 * (self.capacity // 8) else fitting
+
+    def _may_begin(self, lane: Lane, standing: _Standing) -> bool:
+        free, eighth = self.capacity - self._total, self.capacity // 8
+        jobs = self._open.get(lane)
+        if free <= 0 or (jobs and len(jobs) >= self._limit(standing)):
             return False
-        if self.is_quick(lane):
-            return is_open == 0 or self.free > 4 * eighth
-        if self.free <= 2 * eighth:
+        if standing.is_quick:
+            return not jobs or free > 4 * eighth
+        if free <= 2 * eighth:
             return False
-        if self._is_hanging(lane):
+        if standing.is_hanging:
             return self._hanging < max(1, eighth)
-        if is_open and self.free <= (6 if lane in self.speeds else 7) * eighth:
+        if jobs and free <= (6 if standing.is_known else 7) * eighth:
             return False
         return self._unproved[lane[0]] < 5 * eighth
 
-    def _is_hanging(self, lane: Lane) -> bool:
-        speed = self.speeds.get(lane)
-        return speed is not None and speed.timeouts >= _TIMEOUTS_OF_A_HANGING_LANE
-
-    def _seconds_of(self, lane: Lane) -> float:
-        speed = self.speeds.get(lane)
-        answered = (speed.seconds if speed else None) or 0.0
-        jobs = self._open.get(lane)
-        return max(answered, self.clock() - next(iter(jobs.values())).at) if jobs else answered
+    def _standing(self, lane: Lane) -> _Standing:
+        """Return what is known of a lane; it is asked about often, so everything at once."""
+        at, speed, jobs = self.clock(), self.speeds.get(lane), self._open.get(lane)
+        answered = (speed.seconds if speed is not None else None) or 0.0
+        seconds = max(answered, at - next(iter(jobs.values())).at) if jobs else answered
+        if speed is None:
+            return _Standing(at, False, False, False, seconds)
+        has_answered = speed.seconds is not None and speed.timeouts == 0
+        is_hanging = speed.timeouts >= _TIMEOUTS_OF_A_HANGING_LANE
+        return _Standing(at, True, is_hanging, has_answered and seconds <= _QUICK_SECONDS, seconds)
 
     def _count(self, lane: Lane, began: _OpenJob, by: int) -> None:
         self._total += by
@@ -335,12 +359,17 @@ class Lanes:
 
     def add(self, job: Job) -> None:
         """Begin a postback as soon as its lane and the transport have room."""
-        lane = job.lease.lane
+        self.add_all([job])
+
+    def add_all(self, jobs: Sequence[Job]) -> None:
+        """Begin postbacks as soon as their lanes and the transport have room."""
         with self._lock:
-            if lane not in self._waiting:
-                self._waiting[lane] = deque()
-                self._line.append(lane)
-            self._waiting[lane].append(job)
+            for job in jobs:
+                lane = job.lease.lane
+                if lane not in self._waiting:
+                    self._waiting[lane] = deque()
+                    self._line.append(lane)
+                self._waiting[lane].append(job)
         self.begin_waiting()
 
     def end(self, job: Job, *, is_timeout: bool) -> None:
@@ -398,7 +427,8 @@ class Lanes:
 
     def begin_waiting(self) -> None:
         """Begin what has room: a lane gets room by its answers, and by those of others."""
-        while (job := self._next_job()) is not None:
+        # Without the lock: whoever adds a job begins it as well.
+        while self._line and (job := self._next_job()) is not None:
             if not self.begin(job):
                 with self._lock:
                     self.shares.end(job.lease.lane, id(job), is_timeout=None)
@@ -409,15 +439,15 @@ class Lanes:
                 return None
             for _ in range(len(self._line)):
                 lane = self._line.popleft()
-                if not self.shares.may_begin(lane):
+                waiting = self._waiting[lane]
+                job = waiting[0]
+                if not self.shares.try_begin(lane, id(job)):
                     self._line.append(lane)
                     continue
-                waiting = self._waiting[lane]
-                job = waiting.popleft()
+                waiting.popleft()
                 if waiting:
                     self._line.append(lane)
                 else:
                     del self._waiting[lane]
-                self.shares.begin(lane, id(job))
                 return job
         return None

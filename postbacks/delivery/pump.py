@@ -293,13 +293,15 @@ class Pump:
                 self._return_untried(leases)
             raise
         self._failing.update(lease.lane for lease in leases if lease.is_failing)
+        jobs: list[Job] = []
         for lease, postback in zip(leases, rendered, strict=True):
             self._in_flight[lease.lane] += 1
             self._heavy.add(lease, postback)
             if (result := _result_without_attempt(lease, postback)) is not None:
                 self._finished.put((lease, result))
             else:
-                self._lanes.add(Job(lease, postback, claimed_at))
+                jobs.append(Job(lease, postback, claimed_at))
+        self._lanes.add_all(jobs)
 
     def _return_untried(self, leases: Sequence[Lease]) -> None:
         for lease in leases:

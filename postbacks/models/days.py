@@ -13,6 +13,9 @@ def whole_days(moments: Iterable[datetime]) -> tuple[datetime, datetime]:
     would tempt it, where its statistics lag behind, to read everything between them instead of
     looking each row up by its key.
     """
-    days = [moment.astimezone(UTC).date() for moment in moments]
-    first, last = (datetime.combine(day, time(), UTC) for day in (min(days), max(days)))
+    together = list(moments)
+    first, last = (
+        datetime.combine(moment.astimezone(UTC).date(), time(), UTC)
+        for moment in (min(together), max(together))
+    )
     return first, last + _LAST_MOMENT

@@ -40,7 +40,12 @@ def load_undecoded_events(keys: Iterable[tuple[int, datetime]]) -> list["Undecod
         return []
     ids, received = zip(*pairs, strict=True)
     first, last = whole_days(received)
-    parameters = {"ids": list(ids), "received": list(received), "first": first, "last": last}
+    parameters = {
+        "ids": prepared.array_of(ids),
+        "received": prepared.array_of(received),
+        "first": first,
+        "last": last,
+    }
     rows = prepared.fetch(UndecodedEvent, _LOAD, parameters)
     return sorted(rows, key=lambda row: row.id)
 

@@ -52,6 +52,7 @@ _WITHOUT_LENGTH = frozenset({"GET", "HEAD", "DELETE", "TRACE", "OPTIONS", "CONNE
 _DEFAULTS = ("Accept", "Expect", "Content-Type")
 _DEFAULTS_WITHOUT_BODY = ("Accept",)
 _SHORT_LINE = 256
+_BEGINNINGS_APART = b"H\r\n"  # of status lines and of the empty line that ends a head
 _TLS_CODES = frozenset(
     {
         pycurl.E_SSL_CONNECT_ERROR,
@@ -313,6 +314,9 @@ class CurlHandle:
             return -1
         if self._is_head_complete:
             return None  # a trailer
+        if line[0] not in _BEGINNINGS_APART:
+            self._headers.append(line)  # as most
+            return None
         if line.startswith(b"HTTP/"):
             match = _STATUS_LINE.match(line)
             self._status = int(match[1]) if match else None

@@ -5,7 +5,7 @@ partition for each day that takes longer than the work itself.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 from django.db import connection
 from psycopg.pq import Format
-from psycopg.rows import RowFactory, kwargs_row, tuple_row
+from psycopg.rows import RowFactory, RowMaker, args_row, kwargs_row, tuple_row
 
 from postbacks.infrastructure.database.stalls import restart_wait
 
@@ -75,8 +75,28 @@ def fetch(make_row: Callable[..., T], statement: str, parameters: Mapping[str, o
 
     `make_row` is a class with these fields, or a function with these keyword arguments.
     """
-    with _executed(statement, parameters, kwargs_row(make_row)) as cursor:
+    with _executed(statement, parameters, _row_factory(make_row)) as cursor:
         return cursor.fetchall()
+
+
+def _row_factory(make_row: Callable[..., T]) -> RowFactory[T]:
+    """Have rows made by position where the columns are a dataclass's first fields, else by name."""
+    fields = getattr(make_row, "__match_args__", ())
+
+    def factory(cursor: psycopg.Cursor[Any]) -> RowMaker[T]:
+        names = tuple(column.name for column in cursor.description or ())
+        is_in_order = bool(names) and fields[: len(names)] == names
+        return (args_row if is_in_order else kwargs_row)(make_row)(cursor)
+
+    return factory
+
+
+def array_of(values: Iterable[int | datetime | None]) -> str:
+    """Return numbers or moments as PostgreSQL writes an array of them.
+
+    psycopg looks up how to write each single value, which for a batch's takes long.
+    """
+    return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
 
 
 @contextmanager
