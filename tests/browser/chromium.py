@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 _PLACES = (
+    "/usr/lib/chromium/chromium-headless-shell",  # spares the drawing of windows
     "/usr/lib/chromium/chromium",  # before the wrapper on PATH, which prints a warning as root
     "chromium",
     "chromium-browser",
