@@ -19,6 +19,7 @@ from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.admin.rules.admin import CallbackRuleAdmin
 from postbacks.admin.rules.held import what_archiving_partners_skips
 from postbacks.admin.test_devices import TestDeviceAdmin
+from postbacks.admin.touchpoints import TouchpointAdmin
 from postbacks.admin_site import PostbacksAdminSite
 from postbacks.rulebook.breakers import breakers_of_partners
 
@@ -55,5 +56,6 @@ __all__ = [
     "ReplayAdmin",
     "SkanPostbackAdmin",
     "TestDeviceAdmin",
+    "TouchpointAdmin",
     "TrackingLinkAdmin",
 ]

@@ -20,9 +20,9 @@ from postbacks.api.resources.replays import ReplayViewSet
 from postbacks.api.resources.rules.viewset import RuleViewSet
 from postbacks.api.resources.signing import ClickSigningKeyViewSet, SigningSecretViewSet
 from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
+from postbacks.api.resources.touchpoints import TouchpointViewSet
 from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.sdk.forget_device import ErasureProgressView, ForgetDeviceView
-from postbacks.api.sdk.touchpoints import TouchpointsView
 from postbacks.web.middleware import own_transactions
 from postbacks.web.problem_documents import problem
 
@@ -42,6 +42,7 @@ router.register("v1/callback-rules", RuleViewSet, "callback-rule")
 router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signing-secret")
 router.register("v1/events", EventViewSet, "event")
 router.register("v1/installs", InstallViewSet, "install")
+router.register("v1/touchpoints", TouchpointViewSet, "touchpoint")
 router.register("v1/postbacks", PostbackViewSet, "postback")
 router.register("v1/replays", ReplayViewSet, "replay")
 router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")
@@ -78,7 +79,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/forget-device", ForgetDeviceView.as_view(), name="forget-device"),
     path("v1/forget-device/<uuid:id>", ErasureProgressView.as_view(), name="forgetting"),
     path("v1/macros", MacroViewSet.as_view({"get": "catalogue"}), name="macros"),
-    path("v1/touchpoints", TouchpointsView.as_view(), name="touchpoints"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("schema", RedirectView.as_view(pattern_name="schema")),
     path("docs/", DocsView.as_view(url_name="schema"), name="docs"),

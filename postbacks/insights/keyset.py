@@ -84,12 +84,14 @@ class KeysetList(Generic[M]):
     """A list in descending order of `time_key` and id; without a `time_key` of id alone.
 
     `rows` are the matches among the rows `searched`, both of one table. Without `searched` an index
-    finds the matches, or all rows match, and a page needs no bound.
+    finds the matches, or all rows match, and a page needs no bound. Where the index has only the
+    rows of one kind in this order, `kinds` are the conditions that part them.
     """
 
     rows: "QuerySet[M]"
     time_key: str | None
     searched: "QuerySet[M] | None" = None
+    kinds: Sequence[Q] = (Q(),)
 
     def page(self, cursor: Cursor, *, fill: bool = True) -> KeysetPage[M]:
         """Return the page at a cursor.
@@ -103,7 +105,7 @@ class KeysetList(Generic[M]):
 
     def rows_after(self, start: KeysetPosition | None, size: int) -> list[M]:
         """Return the next rows beyond a position, newest first."""
-        return list(self._between(start, None, backward=False)[:size])
+        return list(self._next(self.rows, size, start))
 
     def position_of(self, row: M) -> KeysetPosition:
         return KeysetPosition(row.pk, getattr(row, self.time_key) if self.time_key else None)
@@ -113,8 +115,8 @@ class KeysetList(Generic[M]):
 
         It reads the index alone.
         """
-        keys = self._between(start, None, backward=False).values_list(*self._keys)
-        last_and_next = list(keys[count - 1 : count + 1])
+        keys = self.rows.prefetch_related(None).values_list(*self._keys)
+        last_and_next = list(self._next(keys, count + 1, start)[count - 1 :])
         return KeysetPosition(*last_and_next[0]) if len(last_and_next) == 2 else None
 
     def _page_after(self, start: KeysetPosition | None, size: int) -> KeysetPage[M]:
@@ -151,7 +153,7 @@ class KeysetList(Generic[M]):
         rows: list[M] = []
         for step in _STEPS if self.searched is not None else (None,):
             end = self._end_of_step(start, step, backward=backward) if step else None
-            rows += self._between(start, end, backward=backward)[: size + 1 - len(rows)]
+            rows += self._next(self.rows, size + 1 - len(rows), start, end, backward=backward)
             if end is None or len(rows) > size:
                 return rows, None
             start = end
@@ -164,29 +166,28 @@ class KeysetList(Generic[M]):
 
         It reads the index alone, and at most as many entries as the step is long.
         """
-        searched = self._ordered(self.searched, backward=backward)
-        if start is not None:
-            searched = searched.filter(self._side("gt" if backward else "lt", start))
-        for key in searched.values_list(*self._keys)[step - 1 : step]:
+        keys = self.searched.values_list(*self._keys)  # type: ignore[union-attr]  # there is a step
+        for key in self._next(keys, step, start, backward=backward)[step - 1 :]:
             return KeysetPosition(*key)
         return None
 
-    def _between(
-        self, start: KeysetPosition | None, end: KeysetPosition | None, *, backward: bool
-    ) -> "QuerySet[M]":
-        """Return the matches beyond `start` and up to `end`, nearest first."""
-        rows = self._ordered(self.rows, backward=backward)
+    def _next(
+        self,
+        rows: "QuerySet[Any]",
+        most: int,
+        start: KeysetPosition | None,
+        end: KeysetPosition | None = None,
+        *,
+        backward: bool = False,
+    ) -> "QuerySet[Any]":
+        """Return at most that many rows beyond `start` and up to `end`, nearest first."""
         if start is not None:
             rows = rows.filter(self._side("gt" if backward else "lt", start))
         if end is not None:
             rows = rows.filter(self._side("lte" if backward else "gte", end))
-        return rows
-
-    def _ordered(self, rows: Any, *, backward: bool) -> "QuerySet[M]":
-        ordered: QuerySet[M] = rows.order_by(
-            *(key if backward else f"-{key}" for key in reversed(self._keys))
-        )
-        return ordered
+        order = [key if backward else f"-{key}" for key in reversed(self._keys)]
+        first, *others = (rows.filter(kind).order_by(*order)[:most] for kind in self.kinds)
+        return first.union(*others, all=True).order_by(*order)[:most] if others else first
 
     def _side(self, side: str, position: KeysetPosition) -> Q:
         if self.time_key is None:

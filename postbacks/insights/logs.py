@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,9 @@ from postbacks.models import (
     Replay,
     ReplayPart,
     ReplayStatus,
+    Touchpoint,
+    TouchpointKey,
+    TouchpointKind,
 )
 from postbacks.values import identifiers
 from postbacks.values.uuid7 import uuid_or_none
@@ -30,7 +33,8 @@ _CODE = re.compile(r"[1-5][0-9]{2}")
 _CODE_CLASS = re.compile(r"([1-5])xx")
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
 _IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
-_MOST_INSTALLS_BY_KEY = 200
+_IDS_OF_TOUCHPOINTS = (identifiers.CLICK_ID, *_IDENTIFIER_KINDS, *identifiers.HASHES)
+_MOST_BY_KEY = 200
 _REPLAYS = {
     str(ReplayStatus.RUNNING): Q(finished_at=None),
     str(ReplayStatus.FINISHED): Q(cancelled_at=None, finished_at__isnull=False),
@@ -119,6 +123,23 @@ class InstallSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class TouchpointSearch:
+    """A search of clicks and impressions. `id` is the network's click ID, a device's, or ours."""
+
+    span: TimeRange = TimeRange()
+    id: str = ""
+    kind: str = ""
+    source: str = ""
+    app_id: int | None = None
+    partner_id: int | None = None
+    campaign_id: int | None = None
+    link_id: int | None = None
+    site_id: str = ""
+    country: str = ""
+    rejected: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSearch:
     """A search of the audit log. `text` is part of an object's name, `who` of an actor's."""
 
@@ -177,6 +198,47 @@ def install_log(search: InstallSearch, cursor: Cursor) -> KeysetPage[Install]:
     return _search(rows, "event_received_at", conditions, has_id=has_id, related=related).page(
         cursor
     )
+
+
+def touchpoint_log(search: TouchpointSearch, cursor: Cursor) -> KeysetPage[Touchpoint]:
+    """Return a page of touchpoints in the order of their arrival, newest first."""
+    conditions = _equal(
+        source=search.source,
+        app_id=search.app_id,
+        partner_id=search.partner_id,
+        campaign_id=search.campaign_id,
+        link_id=search.link_id,
+        site_id=search.site_id,
+        country=search.country,
+    )
+    if search.rejected is not None:
+        conditions.append(~Q(refused="") if search.rejected else Q(refused=""))
+    has_id = touchpoints_with(search.id) if search.id else None
+    rows = search.span.within(Touchpoint.objects.all(), "received_at")
+    related = ("app", "partner", "campaign", "link")
+    found = _search(rows, "received_at", conditions, has_id=has_id, related=related)
+    return replace(found, kinds=kinds_of_touchpoints(search.kind)).page(cursor)
+
+
+def kinds_of_touchpoints(kind: str = "") -> list[Q]:
+    """Return the conditions of the kinds that a search covers: an index has each in order."""
+    return [Q(kind=kind) for kind in ([kind] if kind else TouchpointKind.values)]
+
+
+def touchpoints_with(text: str) -> Q:
+    """Return the condition that a touchpoint has an id: the network's, a device's, or our own."""
+    apps = list(App.objects.values_list("pk", flat=True))
+    device_ids = dict.fromkeys((*identifiers.ADVERTISING_IDS, *identifiers.VENDOR_IDS), text)
+    hashes = identifiers.hashed_identifiers(device_ids)
+    names = {*_names(text, *_IDS_OF_TOUCHPOINTS), *hashes}
+    keys = [identifiers.key_of(app, name) for app in apps for name in names]
+    by_key = TouchpointKey.objects.filter(app_id__in=apps, key__in=keys).order_by("-occurred_at")
+    rows = dict(by_key.values_list("touchpoint_id", "received_at")[:_MOST_BY_KEY])
+    condition = Q(pk__in=[])
+    if rows:  # reads no more days than those of the matches
+        condition = Q(pk__in=rows, received_at__range=(min(rows.values()), max(rows.values())))
+    public_id = uuid_or_none(text)
+    return condition | Q(public_id=public_id) if public_id else condition
 
 
 def audit_log(search: AuditSearch, cursor: Cursor) -> KeysetPage[AuditEntry]:
@@ -252,14 +314,10 @@ def _has_identifier(text: str) -> Q:
     Each kind has an index: install ids, devices by app, keys by app, and our own ids.
     """
     apps = list(App.objects.values_list("pk", flat=True))
-    names = [
-        spelling
-        for kind in _IDENTIFIER_KINDS
-        for spelling in identifiers.spellings(identifiers.identifier(kind, text))
-    ]
+    names = _names(text, *_IDENTIFIER_KINDS)
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = InstallKey.objects.filter(app_id__in=apps, key__in=keys)
-    ids = list(by_key.values_list("install_id", flat=True)[:_MOST_INSTALLS_BY_KEY])
+    ids = list(by_key.values_list("install_id", flat=True)[:_MOST_BY_KEY])
     devices = {
         text,
         *(spelling for name in names for spelling in identifiers.device_spellings(name)),
@@ -271,3 +329,12 @@ def _has_identifier(text: str) -> Q:
     )
     public_id = uuid_or_none(text)
     return condition | Q(public_id=public_id) if public_id else condition
+
+
+def _names(text: str, *kinds: str) -> list[str]:
+    """Return the identifiers that an id stands for, if it is one of these kinds."""
+    return [
+        spelling
+        for kind in kinds
+        for spelling in identifiers.spellings(identifiers.identifier(kind, text))
+    ]

@@ -16,7 +16,7 @@ from apps_registry.tenancy import tenant as tenant_of
 from postbacks.api.routes import router
 from tests import make
 from tests.api.calling import PROBLEM, Program, make_postback, owner_of, report
-from tests.insights.credits import make_install
+from tests.insights.credits import make_install, make_touches
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,6 +57,13 @@ _INSTALL_COLUMNS = {
     "rejections",
     "remarks",
 }
+_TOUCHPOINT_COLUMNS = {
+    *("id", "app", "partner", "campaign", "link", "kind", "source", "occurred_at", "received_at"),
+    *("click_id", "site_id", "ip_address", "user_agent", "os_name", "os_version", "device_model"),
+    *("language", "country", "params"),
+    *("outcome_status", "outcome_reason", "outcome_sentence", "outcome_install"),
+}
+_COLUMNS = {"v1/installs": _INSTALL_COLUMNS, "v1/touchpoints": _TOUCHPOINT_COLUMNS}
 
 
 def test_an_installs_credit_has_columns_of_its_own() -> None:
@@ -85,6 +92,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
         rule = make.make_rule()
     make_postback(rule, report(tenant.sdk_key), attempts=1)
     make_install(link, datetime.now(UTC))
+    make_touches(link, datetime.now(UTC))
     owner_of(tenant).post("replays", {"filter": {}})
     make.make_invitation(tenant.organization)
     owner_of(tenant).post("organization/signing-secrets/rotate", {})
@@ -95,7 +103,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
     listed = owner_of(tenant).rows(f"/api/{path}")
 
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
-    assert set(rows[0]) == (_INSTALL_COLUMNS if path == "v1/installs" else set(listed[0]))
+    assert set(rows[0]) == _COLUMNS.get(path, set(listed[0]))
     assert len(rows) == len(listed)
     key = _KEYS.get(path, "id")
     assert [row[key] for row in rows] == [row[key] for row in listed]

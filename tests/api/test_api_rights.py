@@ -18,6 +18,7 @@ from tests.admin.pages import sign_in
 from tests.api.calling import DRAFT, PROBLEM, Program, make_postback, owner_of, program_of, report
 from tests.insights.credits import make_install
 from tests.isolation.story import live_through
+from tests.touches import make_network, touch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,6 +75,7 @@ RIGHTS = {
     "v1/audit-log": {"list": READ, "retrieve": READ},
     "v1/events": {"list": READ, "retrieve": READ, "explain": READ},
     "v1/installs": {"list": READ, "retrieve": READ},
+    "v1/touchpoints": {"list": READ, "retrieve": READ},
     "v1/members": {
         "list": READ,
         "retrieve": READ,
@@ -201,13 +203,16 @@ def test_both_doors_ask_for_the_same_right_on_a_page_of_something_else() -> None
     assert differing == []
 
 
+OF_SDK_KEYS = {"v1/events", "v1/touchpoints"}  # to write
+
+
 def test_every_address_needs_a_right() -> None:
     for path, view, _ in router.registry:
         actions = {
             action
             for route in router.get_routes(view)
             for method, action in route.mapping.items()
-            if hasattr(view, action) and not (path == "v1/events" and method == "post")
+            if hasattr(view, action) and not (path in OF_SDK_KEYS and method == "post")
         }
         assert actions == view.rights.keys(), path
 
@@ -295,6 +300,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
         "v1/audit-log": lambda: _audit_entry(api),
         "v1/events": lambda: report(tenant.sdk_key),
         "v1/installs": lambda: _install(tenant),
+        "v1/touchpoints": lambda: _touchpoint(tenant),
         "v1/postbacks": lambda: _postback(tenant),
         "v1/replays": lambda: _replay(tenant),
         "v1/skan-postbacks": lambda: _skan_postback(tenant),
@@ -317,6 +323,11 @@ def _member(tenant: make.Tenant) -> str:
 def _campaign(tenant: make.Tenant) -> str:
     with tenant_of(tenant.organization.pk):
         return str(make.make_campaign(tenant.app, make.make_partner()).public_id)
+
+
+def _touchpoint(tenant: make.Tenant) -> str:
+    _, link = make_network(tenant)
+    return str(touch(tenant, link))
 
 
 def _click_key(tenant: make.Tenant) -> str:

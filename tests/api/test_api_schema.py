@@ -123,6 +123,8 @@ def test_every_address_of_the_contract_is_described() -> None:
         "partner-templates/{name}": {"get"},
         "attribution-settings": {"get", "post"},
         "attribution-settings/{id}": {"get", "put", "patch", "delete"},
+        "touchpoints": {"get", "post"},
+        "touchpoints/{id}": {"get"},
         "installs": {"get"},
         "installs/{id}": {"get"},
         "invitations": {"get", "post"},
@@ -144,7 +146,6 @@ def test_every_address_of_the_contract_is_described() -> None:
         "sdk-keys/{id}/rotate": {"post"},
         "test-devices": {"get", "post"},
         "test-devices/{id}": {"get", "delete"},
-        "touchpoints": {"post"},
         "tracking-links": {"get", "post"},
         "tracking-links/{id}": {"get", "put", "patch", "delete"},
     }

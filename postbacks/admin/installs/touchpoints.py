@@ -3,7 +3,7 @@
 A decision's JSON outlives its touchpoints: names may be erased, and rows long gone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from postbacks.admin.logs.columns import attribution_label
 from postbacks.attribution import matching
 from postbacks.attribution.reasons import REJECTED, WON
 from postbacks.insights import wording
+from postbacks.insights.touchpoint_outcomes import json_objects
 from postbacks.models import Attribution, Install, InstallState, Touchpoint
 from postbacks.values.attribution import ORGANIC
 from postbacks.values.uuid7 import uuid_or_none
@@ -115,13 +116,6 @@ def touchpoint_views(install: Install, decisions: Sequence[Attribution]) -> list
         _view(install, row, stored.get(key), is_rejected=is_rejected)
         for key, (row, is_rejected) in judged.items()
     ]
-
-
-def json_objects(stored: object) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of a JSON list; erased values are skipped."""
-    for row in stored if isinstance(stored, list) else ():
-        if isinstance(row, Mapping):
-            yield row
 
 
 def time_between(touched: datetime, installed: datetime) -> str:

@@ -110,6 +110,26 @@ INSTALLS: Columns = {
     "State": Install.get_state_display,
 }
 
+TOUCHPOINTS: Columns = {
+    "ID": lambda row: row.touchpoint.public_id,
+    "Received": lambda row: row.touchpoint.received_at,
+    "Happened": lambda row: row.touchpoint.occurred_at,
+    "Kind": lambda row: row.touchpoint.get_kind_display(),
+    "Reported by": lambda row: row.touchpoint.get_source_display(),
+    "App": lambda row: row.touchpoint.app,
+    "Partner": lambda row: row.touchpoint.partner,
+    "Campaign": lambda row: row.touchpoint.campaign,
+    "Link": lambda row: row.touchpoint.link,
+    "Network's click ID": lambda row: row.touchpoint.click_id,
+    "Site": lambda row: row.touchpoint.site_id,
+    "Country": lambda row: row.touchpoint.country,
+    "IP address": lambda row: row.touchpoint.ip_address,
+    "User agent": lambda row: row.touchpoint.user_agent,
+    "Outcome": lambda row: row.outcome.status.label,
+    "Reason": lambda row: row.outcome.reason,
+    "Install": lambda row: row.outcome.install and row.outcome.install.public_id,
+}
+
 COPIES: Columns = {
     "ID": lambda row: row.public_id,
     "Received": _received,

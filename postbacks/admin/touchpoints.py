@@ -1,0 +1,139 @@
+"""The log of clicks and impressions: what arrived, of which device, and what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from apps_registry.admin_base.theme import Tone
+from apps_registry.models import App, Campaign, Partner, TrackingLink
+from postbacks.admin.installs.touchpoints import joined_names
+from postbacks.admin.logs import columns as log_columns
+from postbacks.admin.logs.base import LogAdmin
+from postbacks.admin.logs.filters import RowChoiceField, TimedFilter, pk_or_none
+from postbacks.admin.logs.http_exchange import Pair
+from postbacks.insights.keyset import Cursor, KeysetPage
+from postbacks.insights.logs import TouchpointSearch, touchpoint_log
+from postbacks.insights.touchpoint_outcomes import (
+    TouchpointOutcome,
+    TouchpointStatus,
+    outcomes_of,
+)
+from postbacks.models import Touchpoint, TouchpointKind, TouchpointSource
+from postbacks.values.touchpoints import LEFT_OUT, LONGEST_CLICK_ID
+
+_TONES = {
+    TouchpointStatus.CREDITED: Tone.GOOD,
+    TouchpointStatus.REJECTED: Tone.BAD,
+    TouchpointStatus.LOST: Tone.STILL,
+    TouchpointStatus.UNMATCHED: Tone.STILL,
+}
+_REJECTED = {"": None, "only": True, "no": False}
+
+
+class TouchpointFilter(TimedFilter):
+    """The filters of clicks and impressions."""
+
+    basic = ("q", "kind", "time")
+    q = forms.CharField(
+        label="Click ID, or ID of a device",
+        max_length=LONGEST_CLICK_ID,
+        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole ID"}),
+    )
+    kind = forms.ChoiceField(label="Kind", choices=[("", "Any"), *TouchpointKind.choices])
+    app = RowChoiceField(queryset=None, label="App", empty_label="All apps")
+    partner = RowChoiceField(queryset=None, label="Partner", empty_label="All partners")
+    campaign = RowChoiceField(queryset=None, label="Campaign", empty_label="All campaigns")
+    link = RowChoiceField(queryset=None, label="Tracking link", empty_label="All links")
+    source = forms.ChoiceField(
+        label="Reported by", choices=[("", "Any way"), *TouchpointSource.choices]
+    )
+    rejected = forms.ChoiceField(
+        label="Rejected on arrival",
+        choices=[("", "With them"), ("only", "Only them"), ("no", "Without them")],
+    )
+    field_order = (
+        *("q", "kind", "time", "app", "partner", "campaign", "link", "source", "rejected", "since"),
+    )
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.offer("app", App.objects.all())
+        self.offer("partner", Partner.objects.all())
+        self.offer("campaign", Campaign.objects.all())
+        self.offer("link", TrackingLink.objects.all())
+
+    @property
+    def search(self) -> TouchpointSearch:
+        values = self.cleaned_data
+        return TouchpointSearch(
+            span=self.span,
+            id=values["q"],
+            kind=values["kind"],
+            source=values["source"],
+            app_id=pk_or_none(values["app"]),
+            partner_id=pk_or_none(values["partner"]),
+            campaign_id=pk_or_none(values["campaign"]),
+            link_id=pk_or_none(values["link"]),
+            rejected=_REJECTED[values["rejected"]],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TouchpointRow:
+    """A touchpoint as one row of the list."""
+
+    touchpoint: Touchpoint
+    outcome: TouchpointOutcome
+    tone: Tone
+    whose: SafeString
+
+    @classmethod
+    def of(cls, touchpoint: Touchpoint, outcome: TouchpointOutcome) -> "TouchpointRow":
+        return cls(
+            touchpoint=touchpoint,
+            outcome=outcome,
+            tone=_TONES[outcome.status],
+            whose=joined_names(touchpoint.partner, touchpoint.campaign),
+        )
+
+
+@admin.register(Touchpoint)
+class TouchpointAdmin(LogAdmin):
+    """Clicks and impressions, newest first, and what became of each."""
+
+    list_title = "Clicks & impressions"
+    empty_list_text = "A click appears here when somebody follows a tracking link."
+    filter_form = TouchpointFilter
+    page_template = "admin/postbacks/touchpoint/page.html"
+    columns = log_columns.TOUCHPOINTS
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows = super().get_queryset(request)
+        return rows.prefetch_related("app", "partner", "campaign", "link")
+
+    def read_page(self, filters: TouchpointFilter, cursor: Cursor) -> KeysetPage[Any]:
+        page: KeysetPage[Any] = touchpoint_log(filters.search, cursor)
+        outcomes = outcomes_of(page.rows)
+        rows = [TouchpointRow.of(row, outcomes[row.public_id]) for row in page.rows]
+        return replace(page, rows=rows)
+
+    def row_context(self, request: HttpRequest, row: Touchpoint) -> dict[str, object]:
+        outcome = outcomes_of([row])[row.public_id]
+        params = dict(row.params)
+        left_out = params.pop(LEFT_OUT, {})
+        return {
+            "title": f"{row.get_kind_display()} · {row.partner}",
+            "row": TouchpointRow.of(row, outcome),
+            "params": _pairs(params),
+            "left_out": _pairs(left_out) if isinstance(left_out, dict) else [],
+        }
+
+
+def _pairs(params: Mapping[str, object]) -> list[Pair]:
+    return [Pair(name, str(value)) for name, value in sorted(params.items())]
