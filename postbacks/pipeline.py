@@ -9,6 +9,7 @@
                             ④ decide     callbacks.decisions        matches rules to events
                             ⑥ enqueue    delivery.enqueue           enqueues postbacks
                                                                     and claims some for its pump
+    decide_apart            ④ decide                                does so for rules that take long
     delivery.pump           ⑦ send       delivery.claiming          claims other due postbacks
                             ⑤ render     callbacks.rendering        renders their requests
                             ⑦ send       delivery.attempt           sends many at once
@@ -26,7 +27,7 @@ django-q2 (`worker.tasks`).
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -68,18 +69,24 @@ logger = logging.getLogger(__name__)
 
 
 _Row = TypeVar("_Row")
+SetApart = Callable[[int], None]
 _turns = OrganizationTurns()
 
 
-def work(limit: int = 100, *, claim: EarlyClaim | None = None) -> int:
+def work(
+    limit: int = 100, *, claim: EarlyClaim | None = None, set_apart: SetApart | None = None
+) -> int:
     """Decide events and reattribute installs; return how many were processed."""
-    return decide_events(limit, claim=claim) + reattribute_installs()
+    return decide_events(limit, claim=claim, set_apart=set_apart) + reattribute_installs()
 
 
-def decide_events(limit: int = 100, *, claim: EarlyClaim | None = None) -> int:
+def decide_events(
+    limit: int = 100, *, claim: EarlyClaim | None = None, set_apart: SetApart | None = None
+) -> int:
     """Decide the oldest undecided events of each organization; return how many were processed.
 
-    A pump passes its `claim`, to have at once what it decides.
+    A pump passes its `claim`, to have at once what it decides, and `set_apart`, which has another
+    process decide an organization's events: those whose rules take long would keep it from sending.
     A batch is decided in one transaction. If its rules take too long, nothing of it is decided,
     and the next batches are shorter for those who took the time. If an event raises, each is
     decided in a transaction of its own, and the failing one is recorded with its error: it never
@@ -91,10 +98,21 @@ def decide_events(limit: int = 100, *, claim: EarlyClaim | None = None) -> int:
         return 0
     decided = 0
     if shares := _turns.share(waiting, limit):
-        decided = _decide_batch(shares, claim)
+        decided = _decide_batch(shares, claim, hasty=EXPENSIVE_SECONDS if set_apart else None)
+    if set_apart is not None:
+        for organization_id in _turns.to_be_decided_apart(waiting):
+            set_apart(organization_id)
+        waiting = [each for each in waiting if not _turns.is_apart(each.organization_id)]
     if shares := _turns.share_of_expensive(waiting):
         decided += _decide_batch(shares, claim)
     return decided
+
+
+def decide_apart(organization_id: int, seconds: float) -> None:
+    """Decide an organization's events for about so many seconds of processor time."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until and _decide_batch(_turns.share_of_one(organization_id)):
+        pass
 
 
 def reattribute_installs(limit: int = 50) -> int:
@@ -120,10 +138,12 @@ def reattribute_installs(limit: int = 50) -> int:
     return len(dequeued)
 
 
-def _decide_batch(shares: Mapping[int, int], claim: EarlyClaim | None) -> int:
+def _decide_batch(
+    shares: Mapping[int, int], claim: EarlyClaim | None = None, *, hasty: float | None = None
+) -> int:
     """Decide so many events of each organization; return how many were processed."""
     dequeued: list[UndecidedRow] = []
-    budget = Budget(BATCH_SECONDS)
+    budget = Budget(BATCH_SECONDS, hasty)
     try:
         with transaction.atomic():
             dequeued = dequeue_events(shares)
@@ -154,6 +174,9 @@ def _note_costs(budget: Budget) -> None:
     """Remember what each organization's rules took, and mark those that are too expensive."""
     for organization_id, (events, seconds) in budget.spent.items():
         _turns.note(organization_id, events, seconds)
+    if budget.broken_off_at is not None:
+        _turns.set_apart(budget.broken_off_at)
+        return  # its rules have had less time than they may take
     mark_expensive(budget.expensive_rules(EXPENSIVE_SECONDS))
 
 

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 NOTABLE_SECONDS: Final = 0.005  # that a rule's conditions take for one event
 
+_LEAST_SHARE: Final = 0.1  # of an event's time, for a rule that is named too expensive
+
 FIRST_TIME: Final = "first_time"  # the code of a refusal for a device that was served before
 
 RuleOfEvent = tuple[int, int]  # our numbers of an event and a rule
@@ -46,7 +48,10 @@ _CLAIM_FIRST_TIMES = load_sql("postbacks.callbacks", "claim_first_times")
 
 
 class OverBudgetError(Exception):
-    """The rules of a batch took more processor time than it has; nothing of it is decided."""
+    """The rules of a batch took more processor time than it has, or those of one of its events.
+
+    Nothing of the batch is decided.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +69,27 @@ class Decision:
 class Budget:
     """The processor time that the rules of a batch may take, and what it went to.
 
-    `spent` holds the events and seconds of each organization; `slow_rules` the most that the
-    conditions of a rule took for one event, if that is much, and whether any event was skipped.
+    A `hasty` batch gives each event so many seconds and breaks off at one that needs more, which
+    then is no fault of its rules: `broken_off_at` is its organization. `spent` holds the events and
+    seconds of each organization; `slow_rules` the most that the conditions of a rule took for one
+    event, if that is much, and whether any event was skipped.
     """
 
     seconds: float
+    hasty: float | None = None
+    broken_off_at: int | None = None
     spent: dict[int, tuple[int, float]] = field(default_factory=dict)
     slow_rules: dict[tuple[int, RuleVersion], tuple[float, bool]] = field(default_factory=dict)
+
+    def effort(self) -> Effort:
+        """Return what the rules may take for one event."""
+        return Effort(self.hasty, self.hasty) if self.hasty else Effort()
+
+    def break_off(self, event: StoredEvent) -> None:
+        """Raise OverBudgetError if events that take long are decided in another batch."""
+        if self.hasty:
+            self.broken_off_at = event.organization_id
+            raise OverBudgetError
 
     def note_rule(self, rule: CompiledRule, seconds: float, decision: Decision | None) -> None:
         if seconds > NOTABLE_SECONDS:
@@ -117,17 +136,21 @@ def decide_postbacks(
         install = installs.get(event.id, InstallContext())
         context = _event_context(event, install)
         rates_then = rates.of(event.event_time, known_at=now)
-        effort, patience = Effort(), _Patience()
+        effort, patience = budget.effort(), _Patience(budget.hasty or EVENT_SECONDS)
         for rule in rules.of(event.organization_id):
             if patience.is_over():
+                budget.break_off(event)
                 decision = _skip_unread(rule, event, install, context)
-                budget.note_rule(rule, EVENT_SECONDS, decision)
             else:
-                decision = _decide_or_skip(
-                    rule, event, install, context, now=now, rates=rates_then, effort=effort
-                )
-            if effort.has_begun:
-                budget.note_rule(rule, effort.seconds_of_rule(), decision)
+                try:
+                    decision = _decide_or_skip(
+                        rule, event, install, context, now=now, rates=rates_then, effort=effort
+                    )
+                except TooExpensiveError:
+                    budget.break_off(event)
+                    decision = _skipped_as_expensive(rule, event, install, effort)
+                if effort.has_begun:
+                    budget.note_rule(rule, effort.seconds_of_rule(), decision)
             if decision is not None and not _is_repeated(decision, already_applied):
                 decisions.append(decision)
     return _first_times_only(decisions)
@@ -140,18 +163,19 @@ class _Patience:
     time counts, for a busy machine is no one's fault.
     """
 
-    __slots__ = ("_began", "_cpu_began")
+    __slots__ = ("_began", "_cpu_began", "_seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._began = time.monotonic()
         self._cpu_began: float | None = None
 
     def is_over(self) -> bool:
-        if time.monotonic() - self._began < EVENT_SECONDS:
+        if time.monotonic() - self._began < self._seconds:
             return False
         if self._cpu_began is None:
             self._cpu_began = time.thread_time()
-        return time.thread_time() - self._cpu_began > EVENT_SECONDS
+        return time.thread_time() - self._cpu_began > self._seconds
 
 
 def _metered(events: Sequence[StoredEvent], budget: Budget) -> Iterator[StoredEvent]:
@@ -296,7 +320,10 @@ def _decide_or_skip(
     rates: Rates,
     effort: Effort,
 ) -> Decision | None:
-    """Decide for one rule; an unexpected error becomes a skip and never stops other rules."""
+    """Decide for one rule; an unexpected error becomes a skip and never stops other rules.
+
+    Raises TooExpensiveError.
+    """
     try:
         if not wants(rule.definition, context):
             return None
@@ -309,7 +336,7 @@ def _decide_or_skip(
             return None
         return Decision(str(public_id), event, rule, install, _skip_reason(rule, facts, rates))
     except TooExpensiveError:
-        return _skipped(rule, event, install, SkipReason.RULE_TOO_EXPENSIVE)
+        raise
     except Exception:
         logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
         return _skipped(rule, event, install, SkipReason.RULE_ERROR)
@@ -321,7 +348,17 @@ def _skip_unread(
     """Skip an event for a rule that wants it, without looking at its conditions."""
     if not wants(rule.definition, context):
         return None
-    return _skipped(rule, event, install, SkipReason.RULE_TOO_EXPENSIVE)
+    return _skipped(rule, event, install, SkipReason.NO_TIME_LEFT)
+
+
+def _skipped_as_expensive(
+    rule: CompiledRule, event: StoredEvent, install: InstallContext, effort: Effort
+) -> Decision:
+    """Skip an event for a rule that took too long, or whose event had no time left for it."""
+    reason = SkipReason.NO_TIME_LEFT
+    if effort.seconds_of_rule() > _LEAST_SHARE * EVENT_SECONDS:
+        reason = SkipReason.RULE_TOO_EXPENSIVE
+    return _skipped(rule, event, install, reason)
 
 
 def _decide(

@@ -37,6 +37,11 @@ class SkipReason(models.TextChoices):
         "rule_too_expensive",
         "The rule's conditions took too long; write cheaper ones, then replay the postback",
     )
+    NO_TIME_LEFT = (
+        "no_time_left",
+        "Other rules' conditions took the event's time; write cheaper ones there, then replay "
+        "the postback",
+    )
 
 
 class HeldReason(models.TextChoices):

@@ -9,6 +9,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -59,14 +60,15 @@ _IS_ANY_DUE = """
 SELECT EXISTS (SELECT FROM dry_run_job WHERE finished_at IS NULL)
     OR EXISTS (SELECT FROM dry_run_job WHERE created_at < now() - interval '1 hour')
 """
-# Two minutes are longer than any takes: its worker has died.
+_WAITING = """
+SELECT organization_id, id FROM dry_run_job WHERE finished_at IS NULL ORDER BY id LIMIT 100
+"""
+# Held while a worker does a job. It goes with the worker, if that is killed.
+_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('dry_run_job', %s))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('dry_run_job', %s))"
 _CLAIM = """
-UPDATE dry_run_job SET claimed_at = now() WHERE id = (
-    SELECT id FROM dry_run_job
-    WHERE finished_at IS NULL
-      AND (claimed_at IS NULL OR claimed_at < now() - interval '2 minutes')
-    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
-) RETURNING organization_id, id
+UPDATE dry_run_job SET claimed_at = now() WHERE organization_id = %s AND id = %s
+AND finished_at IS NULL
 """
 _DELETE_OLD = "DELETE FROM dry_run_job WHERE created_at < now() - interval '1 hour'"
 _SIGNING_SECRETS = (SIGNING_SECRET,)  # an empty secret: an example's signature is masked
@@ -193,11 +195,36 @@ def work(
     """
     with connection.cursor() as cursor:
         cursor.execute(_DELETE_OLD)
-        cursor.execute(_CLAIM)
-        claimed = cursor.fetchone()
-    if claimed is None:
-        return
-    organization_id, id_ = claimed
+    with _claimed() as claimed:
+        if claimed is not None:
+            _do_or_end(*claimed, seconds=seconds, show_life=show_life)
+
+
+@contextmanager
+def _claimed() -> Iterator[tuple[int, int] | None]:
+    """Hold the oldest job that no living worker does; give its organization and id."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING)
+        for organization_id, id_ in cursor.fetchall():
+            cursor.execute(_TRY_LOCK, [id_])
+            if not cursor.fetchone()[0]:
+                continue
+            session = connection.connection
+            try:
+                cursor.execute(_CLAIM, [organization_id, id_])
+                if cursor.rowcount:
+                    yield organization_id, id_
+                    return
+            finally:
+                if connection.connection is session and not session.closed:  # or it has gone
+                    with connection.cursor() as unlocking:
+                        unlocking.execute(_UNLOCK, [id_])
+    yield None
+
+
+def _do_or_end(
+    organization_id: int, id_: int, *, seconds: float, show_life: Callable[[], None]
+) -> None:
     try:
         _do(organization_id, id_, until=time.monotonic() + seconds, show_life=show_life)
     except Exception as error:

@@ -47,7 +47,7 @@ from postbacks.intake.claims import apple_ads
 from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import delete_expired_copies
-from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
+from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat, wake_pumps
 from postbacks.privacy import device_marks, erasure, retention
 from postbacks.rulebook import dry_run, held_postbacks, replaying, saving
 from postbacks.rulebook.test_sender import TestSender
@@ -60,11 +60,13 @@ _ERASE_SECONDS = 5.0
 _ASK_APPLE_SECONDS = 5.0
 _MOVE_SECONDS = 5.0
 _HELD_SECONDS = 5.0
+_APART_SECONDS = 0.5  # of processor time
 _TIDY_SECONDS = 60.0
 _PUMP_TIMEOUT = 24 * 3600
 _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
 _DRY_RUN_SLOT = -3
+_APART_SLOT = -4
 _SESSION_ENDS_SECONDS = 10.0  # until PostgreSQL has certainly ended one that was broken off
 _SPEEDS: Speeds = {}  # of lanes, for the next pump of this process
 
@@ -93,7 +95,7 @@ def run_pump(slot: int) -> None:
 
             Pump(
                 transport=transport,
-                decide=pipeline.work,
+                decide=functools.partial(pipeline.work, set_apart=decide_elsewhere),
                 prepare=rendering.render_postbacks,
                 beat=beat_or_stop,
                 hand_on=seat.hand_on,
@@ -115,6 +117,25 @@ def seconds_until_turn(slot: int) -> float:
     turn = settings.PUMP_SECONDS * slot / settings.PUMPS
     seconds = (turn - time.monotonic()) % settings.PUMP_SECONDS
     return seconds if seconds >= settings.PUMP_SECONDS / 4 else seconds + settings.PUMP_SECONDS
+
+
+def decide_elsewhere(organization_id: int) -> None:
+    """Have a worker of short tasks decide events whose rules take long."""
+    try:
+        enqueue("decide_apart", organization_id, cluster=settings.WORKER_NAME)
+    except RedisError as error:  # the pump asks again
+        logger.warning("The queue can't be reached: %s", error)
+
+
+def decide_apart(organization_id: int) -> None:
+    """Decide events of an organization whose rules take long; pumps ask for it again and again.
+
+    One at a time, and not for long: the other worker of short tasks is left.
+    """
+    with _exclusive(_APART_SLOT) as is_ours:
+        if is_ours:
+            pipeline.decide_apart(organization_id, _APART_SECONDS)
+            wake_pumps()
 
 
 def beat() -> None:

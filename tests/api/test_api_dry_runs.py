@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from threading import BoundedSemaphore
 from typing import Any
 
+import psycopg
 import pytest
 from django.apps import apps
 from django.db import connection
@@ -249,6 +250,27 @@ def test_it_is_cancelled_and_stops() -> None:
 
     assert (cancelled.status, cancelled.data["status"]) == (200, "cancelled")
     assert owner_of(made).get(address).data["done"] == 0
+
+
+def test_only_what_no_living_worker_does_is_begun_again_and_that_at_once() -> None:
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, URL)
+    _many(made)
+    address = f"callback-rules/{rule.public_id}/dry-run"
+    _run(made, rule)
+
+    with (
+        database.as_role(roles.WORKER),
+        psycopg.connect(database.superuser_conninfo(), autocommit=True) as other_worker,
+    ):
+        with tenant(made.organization.pk):
+            job = DryRunJob.objects.get()
+        other_worker.execute(past._TRY_LOCK, [job.pk])
+        past.work()
+    assert owner_of(made).get(address).data["done"] == 0
+    _work()  # the other one has died
+
+    assert owner_of(made).get(address).data["status"] == "finished"
 
 
 def test_it_ends_with_its_time_and_says_so() -> None:

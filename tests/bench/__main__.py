@@ -26,6 +26,7 @@ ROWS = (
     "log",
     "candidates",
     "rendering",
+    "neighbors",
 )
 QUICK_ROWS = ROWS[: ROWS.index("crediting")]  # 1 to 6
 

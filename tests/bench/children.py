@@ -78,6 +78,12 @@ class Children:
                 raise BenchError(f"{what}: not within {seconds:.0f} s. The logs: {self.folder}")
             time.sleep(pause)
 
+    def end(self, name: str) -> None:
+        """End one process at once, and close all of its connections."""
+        process = self._running.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
     def stop(self) -> None:
         """End every process: SIGTERM to all, then SIGKILL to what is left of their groups."""
         for process in self._running.values():

@@ -27,6 +27,8 @@ class Plan:
     crediting_events: int
     touchpoints: tuple[int, int]
     candidate_looks: int
+    neighbor_seconds: float
+    neighbor_rounds: int
     ends_after: float  # no further round is begun that would end later than this, in seconds
 
 
@@ -49,6 +51,8 @@ FULL = Plan(
     crediting_events=10_000,
     touchpoints=(100_000, 10_000_000),
     candidate_looks=41,
+    neighbor_seconds=60.0,
+    neighbor_rounds=3,
     ends_after=1_200.0,  # three rounds on any machine that is not far too slow
 )
 QUICK = Plan(
@@ -70,6 +74,8 @@ QUICK = Plan(
     crediting_events=1_000,
     touchpoints=(10_000, 1_000_000),
     candidate_looks=21,
+    neighbor_seconds=20.0,
+    neighbor_rounds=1,
     ends_after=28.0,
 )
 RATES = (50, 50, 200)  # events per second of the latency row; the references bear no more

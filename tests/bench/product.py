@@ -57,7 +57,7 @@ _COPY_EVENTS = """
         jsonb_populate_record(event, jsonb_build_object(
             'id', fresh.id, 'event_id', gen_random_uuid(), 'received_at', now()
         )) AS copy
-    WHERE event.id = (SELECT min(id) FROM event)
+    WHERE event.id = (SELECT min(id) FROM event WHERE organization_id = %s)
     RETURNING id, event_id, received_at
 """
 _OWED_AT_ONCE = 1_000
@@ -88,11 +88,13 @@ def start_worker(children: Children) -> None:
 class Account:
     """The organization, its owner, its app and the rule that sends every purchase to the sink."""
 
-    def __init__(self, server: EmbeddedServer, sink_url: str) -> None:
+    def __init__(self, server: EmbeddedServer, sink_url: str, name: str = "Gem Harbor") -> None:
         self._superuser = server.admin_conninfo(DATABASE)
+        self._sink_url = sink_url
         self._host = sink_url.removeprefix("http://")
-        self.organization = Organization.objects.create(name="Gem Harbor")
-        self.owner = User.objects.create_user("owner@gemharbor.example", "correct horse battery")
+        self.organization = Organization.objects.create(name=name)
+        address = f"owner{self.organization.pk}@gemharbor.example"
+        self.owner = User.objects.create_user(address, "correct horse battery")
         Membership.objects.create(organization=self.organization, user=self.owner, role=Role.OWNER)
         fresh = keys.make_key(keys.SDK_KEY)
         self.key = fresh.secret
@@ -110,6 +112,23 @@ class Account:
             )
             saving.save(self.rule, by=None)
 
+    def add_rule(self, **fields: object) -> None:
+        """Make another rule that sends every purchase, by default to the sink."""
+        values = {"url": self._sink_url + sample.PATH, **fields}
+        with tenant(self.organization.pk):
+            name = f"Rule {CallbackRule.objects.count()}"
+            rule = CallbackRule(
+                **{"name": name, "status": RuleStatus.ACTIVE, "triggers": ["purchase"], **values}
+            )
+            saving.save(rule, by=None)
+
+    def send_to(self, url: str) -> None:
+        """Let the first rule send to another partner."""
+        self._host = url.removeprefix("http://")
+        with tenant(self.organization.pk):
+            self.rule.url = url + sample.PATH
+            saving.save(self.rule, by=None)
+
     def record(self, count: int) -> None:
         """Take events in: the worker shows that it works, and there is one to be copied."""
         reporter = Reporter(
@@ -125,7 +144,7 @@ class Account:
     def owe(self, count: int) -> float:
         """Owe so many postbacks as the pipeline does; the moment is that of the commit."""
         with psycopg.connect(self._superuser) as superuser, superuser.cursor() as cursor:
-            cursor.execute(_COPY_EVENTS, [count])
+            cursor.execute(_COPY_EVENTS, [count, self.organization.pk])
             events = cursor.fetchall()
         owed = [self._owed(*event) for event in events]
         with database.as_role(roles.WORKER), transaction.atomic():

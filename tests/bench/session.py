@@ -6,21 +6,22 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from django.conf import settings
 
 from postbacks.infrastructure.database.embedded import EmbeddedServer
-from tests.bench import candidates, crediting, log_pages, rendering, sink, table
+from tests.bench import candidates, crediting, log_pages, neighbors, rendering, sink, table
 from tests.bench.doors import Doors
-from tests.bench.plan import FULL, QUICK
+from tests.bench.plan import FULL, QUICK, SIDES
 from tests.bench.rounds import ROWS, Rounds
 from tests.bench.stage import Stage
 from tests.bench.sums import Row
 
 _QUIET = 0.7
+_THROUGH_DOORS = {"doors", "whole", "single", "latency", "crediting", "neighbors"}
 
 
 class Session:
@@ -48,7 +49,8 @@ class Session:
         if (load := os.getloadavg()[0]) > _QUIET:
             self.notes.append(f"Other programs are at work (load {load:.1f}): figures will suffer.")
         self.started_at = time.monotonic()
-        self.stage = Stage(server, self._say)
+        references = SIDES[:-1] if set(row_names) & {"doors", *ROWS} else ()
+        self.stage = Stage(server, self._say, references)
 
     def run(self) -> None:
         """Start everything, measure, end everything, then print and keep what was found."""
@@ -63,7 +65,7 @@ class Session:
 
     def _measure(self) -> list[Row]:
         in_rounds = [row for row in self.row_names if row in ROWS]
-        if set(self.row_names) & {"doors", "whole", "single", "latency", "crediting"}:
+        if set(self.row_names) & _THROUGH_DOORS:
             self.stage.start_doors(self.plan.door_processes)
         rows = []
         if "doors" in self.row_names:  # before there are workers, which would take their part
@@ -75,19 +77,25 @@ class Session:
             rounds.run()
             self.notes.append(self._said_of_rounds(rounds.done))
         rows += rounds.rows()
+        return [*rows, *self._measure_once()]
+
+    def _measure_once(self) -> Iterator[Row]:
+        """Measure what takes no turns with the references."""
         if "crediting" in self.row_names:
             self._say("Installs with and without attribution …")
-            rows.append(crediting.measure(self.stage, self.plan))
+            yield crediting.measure(self.stage, self.plan)
         if "log" in self.row_names:
             self._say(f"Writing a delivery log of {self.plan.log_rows:,} postbacks …")
-            rows.append(log_pages.measure(self.stage, self.plan))
+            yield log_pages.measure(self.stage, self.plan)
         if "candidates" in self.row_names:
             self._say(f"Writing {self.plan.touchpoints[-1]:,} touchpoints …")
-            rows.append(candidates.measure(self.stage, self.plan))
+            yield candidates.measure(self.stage, self.plan)
         if "rendering" in self.row_names:
             self._say("Rendering …")
-            rows.append(rendering.measure(self.plan))
-        return rows
+            yield rendering.measure(self.plan)
+        if "neighbors" in self.row_names:
+            self._say("A tenant beside five neighbors …")
+            yield neighbors.measure(self.stage, self.plan, self._say)
 
     def _said_of_rounds(self, done: int) -> str:
         if done == self.plan.rounds:

@@ -28,6 +28,7 @@ class Stage:
 
     server: EmbeddedServer
     say: Callable[[str], None]
+    references: Sequence[str] = SIDES[:-1]  # none where no row compares with them
     children: Children = field(init=False)
     sink: Sink = field(init=False)
     account: Account = field(init=False)
@@ -44,8 +45,8 @@ class Stage:
         self.say("Starting PostgreSQL and the sink …")
         self._start_server()
         self.sink = sink.start(self.children, self.server.data_dir / "nginx")
-        self.say("Making the tables of Postbacks, naive and tuned …")
-        for name in SIDES[:-1]:
+        self.say(f"Making the tables of {', '.join([*self.references, SIDES[-1]])} …")
+        for name in self.references:
             side, environment = references.set_up(name, self.server, self.sink.url, self.children)
             self._environments[name] = environment
             self.sides.append(side)
@@ -121,7 +122,7 @@ class Stage:
         # The latency row reads when each row was committed; every side pays the same for it.
         with psycopg.connect(self.server.admin_conninfo("postgres"), autocommit=True) as admin:
             admin.execute("ALTER SYSTEM SET track_commit_timestamp = on")
-            for name in SIDES[:-1]:
+            for name in self.references:
                 admin.execute(f"CREATE DATABASE bench_{name} OWNER {references.LOGIN}")
             self.version = admin.info.parameter_status("server_version") or "?"
         self.server.stop()

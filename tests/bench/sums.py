@@ -63,6 +63,24 @@ class AtLeast:
 
 
 @dataclass(frozen=True, slots=True)
+class AtMostTimes:
+    """This is reached when one median is at most so many times another."""
+
+    times: float
+    of: str
+    to: str
+
+    @property
+    def words(self) -> str:
+        """Return what is to be reached."""
+        return f"{self.of} at most {self.times:g}× {self.to}"
+
+    def is_reached(self, figures: Figures) -> bool:
+        """Tell whether the medians reach it."""
+        return ratio(figures, of=self.of, to=self.to) <= self.times
+
+
+@dataclass(frozen=True, slots=True)
 class AtMost:
     """This is reached when one side's median is not above a limit in the row's unit."""
 

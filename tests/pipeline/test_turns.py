@@ -148,6 +148,85 @@ def test_a_batch_over_its_budget_decides_nothing_and_is_shorter_next_time() -> N
     assert len(postbacks_of(gem)) <= 6 * 3  # three of ten events at most
 
 
+def test_expensive_rules_are_decided_in_another_process_while_others_have_events() -> None:
+    gem, quiet = _with_slow_rules(), _quiet()
+    record(gem, *(event(params={"text": SLOW_TEXT}) for _ in range(3)))
+    record(quiet, event())
+    asked: list[int] = []
+
+    rounds = 0
+    while not postbacks_of(quiet) or not asked:
+        rounds += 1
+        with database.as_role(roles.WORKER):
+            pipeline.work(set_apart=asked.append)
+
+    assert rounds <= 3  # one that breaks off at the first slow event, one for the other, one to ask
+    assert asked == [gem.organization.pk]
+    assert postbacks_of(gem) == []
+    with tenant(gem.organization.pk):  # to have had too little time is no fault of theirs
+        assert not CallbackRule.objects.filter(expensive_version__isnull=False).exists()
+
+    with database.as_role(roles.WORKER):
+        pipeline.decide_apart(gem.organization.pk, seconds=10.0)
+
+    assert [postback.reason for postback in postbacks_of(gem)] == ["rule_too_expensive"] * 9
+
+
+def test_what_is_set_apart_is_asked_for_now_and_then_and_tried_again_after_a_minute() -> None:
+    now = 100.0
+    turns = OrganizationTurns(clock=lambda: now)
+    waiting = [WaitingOrganization(1, 100), WaitingOrganization(2, 100)]
+    turns.note(2, events=1, seconds=0.001)
+    turns.note(1, events=50, seconds=50 * 0.003)  # one of many was slow, the mean is not
+
+    turns.set_apart(1)
+
+    assert turns.share(waiting, 100) == {2: 100}
+    assert turns.to_be_decided_apart(waiting) == [1]
+    assert turns.to_be_decided_apart(waiting) == []
+    now += 5.0
+    turns.note(2, events=1, seconds=0.001)
+    assert turns.to_be_decided_apart(waiting) == [1]
+    now += 56.0
+    turns.note(2, events=1, seconds=0.001)
+    assert turns.to_be_decided_apart(waiting) == []
+    assert turns.share(waiting, 100) == {2: 50, 1: 2}  # as few as its rules may be slow
+    turns.note(1, events=2, seconds=0.001)
+    assert turns.share(waiting, 100) == {1: 50, 2: 50}
+
+
+def test_alone_an_organization_with_expensive_rules_is_not_set_apart() -> None:
+    turns = OrganizationTurns(clock=lambda: 100.0)
+    turns.set_apart(1)
+
+    assert turns.to_be_decided_apart([WaitingOrganization(1, 100)]) == []
+    assert turns.share_of_expensive([WaitingOrganization(1, 100)]) == {1: 1}
+
+
+def test_only_the_rule_that_used_the_time_is_named_too_expensive() -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        slow = [make_rule(conditions={"any": SLOW_PATTERNS}) for _ in range(6)]
+        late = [
+            make_rule(conditions={"any": SLOW_PATTERNS[:1]}),
+            make_rule(
+                conditions={"any": [{"field": "country", "operator": "matches", "value": "DE"}]}
+            ),
+        ]
+    record(gem, event(params={"text": SLOW_TEXT}))
+
+    decide_once()
+
+    reasons = {postback.rule_id: postback.reason for postback in postbacks_of(gem)}
+    named = {rule_id for rule_id, reason in reasons.items() if reason == "rule_too_expensive"}
+    assert named
+    assert named < {rule.pk for rule in slow}
+    assert {reasons[rule.pk] for rule in late} == {"no_time_left"}
+    with tenant(gem.organization.pk):
+        marked = CallbackRule.objects.filter(expensive_version__isnull=False)
+        assert {rule.pk for rule in marked} == named
+
+
 def test_a_rule_that_is_too_expensive_skips_its_own_events_and_says_so() -> None:
     gem = _with_slow_rules()
     with tenant(gem.organization.pk):
@@ -229,6 +308,6 @@ def test_one_event_is_left_to_the_rules_that_its_time_is_enough_for(
     assert decide_once() == 1
 
     reasons = Counter(postback.reason for postback in postbacks_of(gem))
-    assert reasons["rule_too_expensive"] > 0
+    assert reasons["no_time_left"] + reasons["rule_too_expensive"] > 0
     if "body" in fields:
         assert reasons[""] > 0

@@ -7,6 +7,7 @@ would find a device that never opened the app.
 Organizations take turns: the events of one never wait for the backlog, or the rules, of another.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ EXPENSIVE_SECONDS: Final = 0.05  # ... and those of one event, before its organi
 _NOTABLE_SECONDS: Final = 0.002  # of one event; less is not remembered
 _REST: Final = 9  # times what a turn took, for an organization with expensive rules
 _LONGEST_REST: Final = 5.0
+_APART_SECONDS: Final = 60.0  # until an organization that was too slow is tried with others again
+_ASK_SECONDS: Final = 4.0  # between two asks to decide its events apart
 _NEIGHBOR_SECONDS: Final = 60.0  # as long as others' events are this fresh, their turns matter
 _MOST_REMEMBERED: Final = 10_000
 
@@ -96,6 +99,8 @@ class OrganizationTurns:
     _seconds: dict[int, float] = field(default_factory=dict)  # for one event, of notable ones
     _rests_until: dict[int, float] = field(default_factory=dict)
     _served_at: dict[int, float] = field(default_factory=dict)
+    _apart_until: dict[int, float] = field(default_factory=dict)
+    _asked_at: dict[int, float] = field(default_factory=dict)
 
     def waiting(self, limit: int) -> list[WaitingOrganization]:
         """Return organizations with undecided events, many of them by turns."""
@@ -140,7 +145,39 @@ class OrganizationTurns:
         if not rested:
             return {}
         first = min(rested, key=lambda each: self._served_at.get(each, 0.0))
-        return {first: max(1, int(BATCH_SECONDS / 4 / self._seconds[first]))}
+        return self.share_of_one(first)
+
+    def share_of_one(self, organization_id: int) -> dict[int, int]:
+        """Return the share of one organization that has a batch for itself."""
+        seconds = self._seconds.get(organization_id, EXPENSIVE_SECONDS)
+        return {organization_id: max(1, int(BATCH_SECONDS / 4 / seconds))}
+
+    def to_be_decided_apart(self, waiting: Sequence[WaitingOrganization]) -> list[int]:
+        """Return those with expensive rules whose events another process is to be asked for now."""
+        now = self.clock()
+        due = [
+            each.organization_id
+            for each in waiting
+            if self.is_apart(each.organization_id)
+            and self._asked_at.get(each.organization_id, -_ASK_SECONDS) <= now - _ASK_SECONDS
+        ]
+        self._asked_at.update(dict.fromkeys(due, now))
+        return due
+
+    def is_apart(self, organization_id: int) -> bool:
+        """Tell whether an organization has expensive rules and others would wait for them."""
+        return self._is_expensive(organization_id) and self._has_neighbors(
+            organization_id, self.clock()
+        )
+
+    def set_apart(self, organization_id: int) -> None:
+        """Keep an organization out of others' batches for a while: an event took too long."""
+        if len(self._apart_until) > _MOST_REMEMBERED:
+            self._apart_until.clear()
+            self._asked_at.clear()
+        self._apart_until[organization_id] = self.clock() + _APART_SECONDS
+        known = self._seconds.get(organization_id, 0.0)
+        self._seconds[organization_id] = max(known, 2 * EXPENSIVE_SECONDS)
 
     def note(self, organization_id: int, events: int, seconds: float) -> None:
         """Remember what the rules of an organization took for some events."""
@@ -148,6 +185,7 @@ class OrganizationTurns:
         if len(self._served_at) > _MOST_REMEMBERED:
             self._served_at.clear()
         self._served_at[organization_id] = now
+        self._apart_until.pop(organization_id, None)
         if seconds < events * _NOTABLE_SECONDS:
             self._seconds.pop(organization_id, None)
             self._rests_until.pop(organization_id, None)
@@ -169,6 +207,8 @@ class OrganizationTurns:
         )
 
     def _is_expensive(self, organization_id: int) -> bool:
+        if self._apart_until.get(organization_id, math.inf) < self.clock():
+            return False
         return self._seconds.get(organization_id, 0.0) > EXPENSIVE_SECONDS
 
     def _has_neighbors(self, organization_id: int, now: float) -> bool:
