@@ -277,8 +277,8 @@ def _set_role(role: str) -> None:
         cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
 
 
-def wait_for_a_lock() -> None:
-    """Wait until somebody waits for a lock."""
+def wait_for_a_lock(*, waiters: int = 1) -> None:
+    """Wait until somebody, or so many, wait for a lock."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
@@ -286,7 +286,7 @@ def wait_for_a_lock() -> None:
                 "SELECT count(*) FROM pg_locks LEFT JOIN pg_database ON pg_database.oid = database"
                 " WHERE NOT granted AND coalesce(datname, current_database()) = current_database()"
             )
-            if cursor.fetchone()[0]:
+            if cursor.fetchone()[0] >= waiters:
                 return
         time.sleep(0.01)
     raise AssertionError("Nobody waits for a lock.")

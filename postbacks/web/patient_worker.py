@@ -46,6 +46,7 @@ LONGEST_WAIT_IN_OUTAGE: Final = 0.5  # else whoever came later would wait once m
 UNREAD_BYTES: Final = 64 * 1024 * 1024  # of all answers that wait so
 _LINGER_SECONDS: Final = 2.0  # for a caller to end what it sends, read the answer and hang up
 _LINGER_BYTES: Final = 20_000_000
+_PROBES: Final = (b"GET /healthz ", b"HEAD /healthz ")
 _GONE: Final = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
 _TOO_SLOW: Final = "The request did not come in time; send it again."
 _TOO_MANY: Final = "Too many large requests are coming at once; send it again."
@@ -230,7 +231,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         conn.data_ready = True
         conn.is_whole = arriving.is_whole
         conn.handed_over_at = time.monotonic()
+        conn.is_probe = arriving.received.startswith(_PROBES)
         self.enqueue_req(conn)
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Give a request to a thread; answer here what waits for nothing, as all threads may."""
+        if not (self._is_patient and conn.is_probe):
+            super().enqueue_req(conn)
+            return
+        answered: Future[bool] = Future()
+        answered.set_result(self.handle(conn))
+        self.method_queue.defer(self.finish_request, conn, answered)
 
     def _refuse(self, arriving: Arriving, status: HTTPStatus, detail: str) -> None:
         self._forget(arriving)

@@ -38,6 +38,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn is not typed
     """A connection, and what is known of its request once a thread has it."""
 
     is_whole = False
+    is_probe = False
     handed_over_at = 0.0
     held_bytes = 0
 

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from postbacks.web.slow_connections import (
     PatientSocket,
     Received,
 )
+from tests import database
 from tests.web.gunicorn_server import exchange
 
 EVENT = b'{"event_name": "purchase", "revenue": "9.99", "currency": "EUR"}'
@@ -97,6 +98,25 @@ def test_four_hundred_slow_callers_hold_up_nobody(tenant, port) -> None:
     assert [answer.split()[1] for answer in answers] == [b"200", b"202"] * 5
     with tenant_of(tenant.organization.pk):
         assert Event.objects.count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_probe_is_answered_while_every_thread_waits_for_postgresql(tenant, port) -> None:
+    request = (
+        b"GET /api/v1/apps HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        b"Authorization: Bearer " + tenant.api_token.encode() + b"\r\n\r\n"
+    )
+    with ThreadPoolExecutor(6) as callers, database.superuser().transaction():
+        database.superuser().execute("LOCK TABLE app IN ACCESS EXCLUSIVE MODE")
+        waiting = [callers.submit(exchange, port, request) for _ in range(6)]
+        database.wait_for_a_lock(waiters=2)  # as many as there are threads
+
+        probes = [exchange(port, ALIVE.replace(b"GET", word)) for word in (b"GET", b"HEAD")]
+        pipelined = exchange(port, ALIVE.replace(b"Connection: close\r\n", b"") * 300 + ALIVE)
+
+    assert [probe.partition(b"\r\n")[0] for probe in probes] == [b"HTTP/1.1 200 OK"] * 2
+    assert pipelined.count(b"HTTP/1.1 200 OK") == 301
+    assert {done.result().partition(b"\r\n")[0] for done in waiting} == {b"HTTP/1.1 200 OK"}
 
 
 @contextmanager

@@ -140,7 +140,9 @@ def _redirect(visit: LinkVisit) -> HttpResponse:
     if url is None:
         return _page(404, "This link leads nowhere yet: its app has no store page.")
     location = quote(url, safe=_SAFE_IN_LOCATION)
-    return HttpResponse(status=302, headers={**_HEADERS, "Location": location})
+    # Without a body; as a page it would be given the policy of pages, which takes its time.
+    headers = {**_HEADERS, "Location": location}
+    return HttpResponse(status=302, content_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _pixel(_visit: LinkVisit) -> HttpResponse:
