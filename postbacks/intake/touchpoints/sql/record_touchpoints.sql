@@ -63,10 +63,14 @@ WITH input AS MATERIALIZED (
     WHERE unsettled_install.install_id = late.install_id
     RETURNING 1
 )
-SELECT input.public_id, coalesce(fresh.public_id, seen.public_id, input.public_id),
+SELECT input.public_id,
+       -- Not joined: PostgreSQL may read all that the organization has reported for that.
+       coalesce(fresh.public_id, (
+           SELECT seen.public_id FROM touchpoint_seen AS seen
+           WHERE seen.organization_id = input.organization_id AND seen.digest = input.digest
+       ), input.public_id),
        stored.id IS NOT NULL, input.is_blocked, input.lacks_digests, input.is_stale,
        (SELECT pg_notify(:'Channel.WORK', '') FROM reopened LIMIT 1)
 FROM input
 LEFT JOIN fresh USING (organization_id, digest)
-LEFT JOIN touchpoint_seen AS seen USING (organization_id, digest)
 LEFT JOIN stored ON stored.public_id = input.public_id
