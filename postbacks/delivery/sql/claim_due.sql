@@ -37,5 +37,8 @@ WITH queue AS MATERIALIZED (
 UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
 FROM chosen
 WHERE due_postback.postback_id = chosen.postback_id
+  -- Says the same once more: with statistics of an empty queue the whole of it would be read for
+  -- each chosen row.
+  AND due_postback.postback_id = ANY (ARRAY(SELECT postback_id FROM chosen))
 RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
           pinned_version, is_failing, is_probe, organization_id, rule_id, lapsed_claim, was_due_at

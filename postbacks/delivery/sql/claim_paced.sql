@@ -59,6 +59,7 @@ WITH pace AS MATERIALIZED (
     UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
     FROM chosen
     WHERE due_postback.postback_id = chosen.postback_id
+  AND due_postback.postback_id = ANY (ARRAY(SELECT postback_id FROM chosen))  -- as in claim_due
     RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
               pinned_version, is_failing, is_probe, organization_id, rule_id, lapsed_claim,
               was_due_at

@@ -10,6 +10,9 @@ WITH input AS MATERIALIZED (
 ), finished AS (
     DELETE FROM due_postback USING input
     WHERE due_postback.postback_id = input.postback_id
+      -- Says the same once more: with statistics of an empty queue the whole of it would be read
+      -- for each attempt.
+      AND due_postback.postback_id = ANY (ARRAY(SELECT postback_id FROM input))
       AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NULL
     RETURNING due_postback.postback_id, due_postback.claim_id
 ), rescheduled AS (
@@ -18,6 +21,7 @@ WITH input AS MATERIALIZED (
         tries = tries + input.uses_up_try::integer, claim_id = NULL
     FROM input
     WHERE due_postback.postback_id = input.postback_id
+      AND due_postback.postback_id = ANY (ARRAY(SELECT postback_id FROM input))
       AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NOT NULL
     RETURNING due_postback.postback_id, input.claim_id
 ), attempt AS (
