@@ -4,6 +4,7 @@ More is claimed of a lane than is sent at once, because claiming and logging man
 cheap. A lane that hangs still takes no more than its share of what the transport has open.
 """
 
+import math
 import random
 import time
 from collections import Counter, deque
@@ -35,7 +36,11 @@ _MANY_CLAIMED_TOGETHER = 256  # where a look at the lanes and a claim pay for mo
 SMALL_BYTES = 16 * 1024  # a request with which a pump may be full
 HEAVY_BYTES = 32 * 1024 * 1024  # of larger ones in a pump's hands
 _RENDERING_SECONDS = 0.25  # in one claim, of postbacks that are slowly rendered
+_RENDERING_SECONDS_BESIDE_OTHERS = 0.025
 _FEWEST = 8  # claimed together of a queue: fewer cost as much
+_NEIGHBOR_SECONDS = 10.0  # since an organization had something to send, it counts as a neighbor
+_LONG_SECONDS = 0.01  # that one step takes
+_LONGEST_BREAK = 0.25
 
 
 @dataclass(slots=True)
@@ -131,13 +136,15 @@ class HeavyLanes:
     def is_heavy(self, lane: Lane) -> bool:
         return lane in self._sizes
 
-    def fitting(self, rooms: Sequence[Room]) -> list[Room]:
+    def fitting(self, rooms: Sequence[Room], *, has_neighbors: bool = False) -> list[Room]:
         """Return rooms for as many postbacks as there is memory and time for."""
         if not any(room.queue.lane in self._sizes for room in rooms):
             return list(rooms)
         fitting = [room for room in rooms if room.queue.lane not in self._sizes]
         heavy = [room for room in rooms if room.queue.lane in self._sizes]
-        free, seconds = HEAVY_BYTES - self._total, _RENDERING_SECONDS
+        free = HEAVY_BYTES - self._total
+        most_seconds = _RENDERING_SECONDS_BESIDE_OTHERS if has_neighbors else _RENDERING_SECONDS
+        seconds = most_seconds
         promised: Counter[int] = Counter()
         random.shuffle(heavy)  # none comes last always
         for room in heavy:
@@ -148,8 +155,8 @@ class HeavyLanes:
             count = min(room.count, bytes_left // size)
             if slowness:
                 count = min(count, int(seconds / slowness))
-            is_beyond = size > HEAVY_BYTES // 2 or slowness > _RENDERING_SECONDS
-            if count <= 0 and is_beyond and not taken and seconds == _RENDERING_SECONDS:
+            is_beyond = size > HEAVY_BYTES // 2 or slowness > most_seconds
+            if count <= 0 and is_beyond and not taken and seconds == most_seconds:
                 count = 1  # or it would never have its turn
             if count > 0:
                 fitting.append(Room(room.queue, count))
@@ -165,6 +172,43 @@ class HeavyLanes:
     def _is_full(self, organization_id: int, size: int) -> bool:
         taken = self._of_organization.get(organization_id, 0)
         return taken > 0 and size > min(HEAVY_BYTES - self._total, HEAVY_BYTES // 2 - taken)
+
+
+@dataclass(slots=True)
+class Breaks:
+    """Has a pump take breaks from one organization's backlog while others have something to send.
+
+    It would otherwise keep processors and database busy without a pause, and all who come later
+    would wait for each of its steps. Alone, an organization has everything.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _latest: tuple[int, float] = (0, -math.inf)  # which organization had something, and when
+    _other: tuple[int, float] = (0, -math.inf)  # the latest but for that one
+    _ends_at: float = -math.inf
+
+    def see(self, leases: Sequence[Lease]) -> None:
+        """Note whose postbacks are being sent."""
+        now = self.clock()
+        for organization_id in {lease.lane[0] for lease in leases}:
+            if organization_id != self._latest[0]:
+                self._other = self._latest
+            self._latest = (organization_id, now)
+
+    def begin(self, leases: Sequence[Lease], seconds: float) -> None:
+        """Begin a break as long as the step that has claimed these, if they are a backlog's."""
+        if leases and seconds > _LONG_SECONDS and self.has_neighbors:
+            [(_, most)] = Counter(lease.lane[0] for lease in leases).most_common(1)
+            if most > len(leases) / 2:
+                self._ends_at = self.clock() + min(seconds, _LONGEST_BREAK)
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self._ends_at - self.clock())
+
+    @property
+    def has_neighbors(self) -> bool:
+        return self._other[1] > self.clock() - _NEIGHBOR_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

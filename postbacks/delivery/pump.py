@@ -7,6 +7,7 @@ logged at once while there is little to do, and many together while there is mor
 
 import logging
 import math
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -51,7 +52,16 @@ from postbacks.delivery.enqueue import EarlyClaim
 from postbacks.delivery.holding import hold_claims, hold_queued
 from postbacks.delivery.http.response import Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
-from postbacks.delivery.lanes import HeavyLanes, Job, Lanes, Shares, Speeds, Turns, claimed_together
+from postbacks.delivery.lanes import (
+    Breaks,
+    HeavyLanes,
+    Job,
+    Lanes,
+    Shares,
+    Speeds,
+    Turns,
+    claimed_together,
+)
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
 from postbacks.delivery.wakeups import Calls, Wakeup
@@ -123,6 +133,7 @@ class Pump:
     _in_flight: Counter[Lane] = field(default_factory=Counter)
     _turns: Turns = field(default_factory=Turns)
     _heavy: HeavyLanes = field(default_factory=HeavyLanes)
+    _breaks: Breaks = field(init=False)
     _failing: set[Lane] = field(default_factory=set)  # lanes that have a circuit breaker's row
     _unsure_claims: list[UUID] = field(default_factory=list)  # of events whose decision failed
     _look_after: QueuePlace = FIRST_PLACE
@@ -137,6 +148,7 @@ class Pump:
     _due_in: float | None = None  # seconds, as of the last query
 
     def __post_init__(self) -> None:
+        self._breaks = Breaks(self.clock)
         self._lanes = Lanes(
             self._begin, Shares(self.transport.capacity, self.speeds, clock=self.clock)
         )
@@ -201,6 +213,7 @@ class Pump:
 
     def run_cycle(self) -> bool:
         """Log, decide and claim once; tell whether there may be more to do."""
+        began_at = self.clock()
         self._listen()
         self._is_notified = False
         if self._unsure_claims:
@@ -213,7 +226,10 @@ class Pump:
         due = next_due(self._look_after)
         self._look_after = due.resume_after
         self._due_in = 0.0 if due.resume_after != FIRST_PLACE else due.soonest
-        claimed = self._claim(due) if self._due_in is not None and self._due_in <= 0 else 0
+        claimed: Sequence[Lease] = ()
+        if self._due_in is not None and self._due_in <= 0 and not self._breaks.seconds_left:
+            claimed = self._claim(due)
+            self._breaks.begin(claimed, self.clock() - began_at)
         return bool(decided or claimed)
 
     def _listen(self) -> None:
@@ -231,6 +247,11 @@ class Pump:
         self._is_notified = True
 
     @property
+    def _together(self) -> int:
+        """How many postbacks are claimed together: fewer while others wait for each step."""
+        return MANY if self._breaks.has_neighbors else claimed_together(self.transport.capacity)
+
+    @property
     def _room(self) -> int:
         return self.transport.capacity + _IN_HAND - self._in_flight.total()
 
@@ -240,7 +261,7 @@ class Pump:
         That is at most half of what this pump may still have: the rest is for those that wait.
         """
         claimed_at = self.clock()
-        most = min(self._room // 2, claimed_together(self.transport.capacity))
+        most = min(self._room // 2, self._together)
         claim = EarlyClaim(self.claim_ids.next(), most, self._early_room)
         try:
             decided = self.decide(claim=claim)
@@ -255,17 +276,17 @@ class Pump:
         """Return how many fresh postbacks of a lane may be sent without waiting for a claim."""
         return 0 if self._heavy.is_heavy(lane) else self._lanes.room_of(lane)
 
-    def _claim(self, due: Due) -> int:
+    def _claim(self, due: Due) -> Sequence[Lease]:
         room = self._room
         if room <= 0:
-            return 0
-        most = min(room, claimed_together(self.transport.capacity))
+            return ()
+        most = min(room, self._together)
         claimed_at = self.clock()
         leases: list[Lease] = []
         try:
             if due.is_now(due.plain):
                 rooms = self._turns.allot(due.lanes, self._lanes.room_of, most)
-                rooms = self._heavy.fitting(rooms)
+                rooms = self._heavy.fitting(rooms, has_neighbors=self._breaks.has_neighbors)
                 leases += claim_rooms(rooms, most, claim_id=self.claim_ids.next())
             if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
                 leases += claim_paced(
@@ -278,7 +299,7 @@ class Pump:
                 self._return_untried(leases)
             raise
         self._begin_claimed(leases, claimed_at, {})
-        return len(leases)
+        return leases
 
     def _begin_claimed(
         self, leases: Sequence[Lease], claimed_at: float, events: Mapping[int, StoredEvent]
@@ -286,6 +307,7 @@ class Pump:
         """Render claimed postbacks and begin their attempts, as their lanes have room."""
         if not leases:
             return
+        self._breaks.see(leases)
         try:
             rendered = self.prepare([lease.postback for lease in leases], events)
         except Exception as error:
@@ -370,8 +392,9 @@ class Pump:
         """Log what has come back. What can't be written now is kept for the next cycle."""
         self._wakeup.clear()
         self._logged_at = self.clock()
+        most = 2 * MANY if self._breaks.has_neighbors else sys.maxsize
         try:
-            while True:
+            while len(self._unlogged) < most:
                 lease, result = self._finished.get_nowait()
                 self._unlogged.append((lease, result))
                 self._release_lane(lease.lane)
@@ -453,7 +476,7 @@ class Pump:
     def _wait(self, ends_at: float) -> bool:
         limits = [self.beat_seconds, ends_at - self.clock()]
         if self._due_in is not None:
-            limits.append(max(self._due_in, _CONTENDED_SECONDS))
+            limits.append(max(self._due_in, self._breaks.seconds_left or _CONTENDED_SECONDS))
         if not self._is_notified:  # that may have changed by the last query
             self._sleep(max(0.0, min(limits)))
         return True

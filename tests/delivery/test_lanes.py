@@ -11,6 +11,7 @@ from postbacks.delivery.claiming import Lane, LaneQueue, Room
 from postbacks.delivery.lanes import (
     HEAVY_BYTES,
     SMALL_BYTES,
+    Breaks,
     HeavyLanes,
     Shares,
     most_of_one_lane,
@@ -213,3 +214,37 @@ def test_what_is_slowly_rendered_gets_a_moment_of_each_claim() -> None:
 
     assert 1 <= sum(rooms[lane] for lane in HOSTILE) <= 5
     assert (rooms[QUIET], rooms[LARGE]) == (200, 200)
+
+
+def test_a_backlog_has_breaks_while_others_have_something_to_send() -> None:
+    now = 100.0
+    breaks = Breaks(clock=lambda: now)
+    backlog = [lease_of((1, "ads.example.com"))] * 60
+    other = [lease_of((2, "ads.example.net"))]
+
+    def left_after(leases: list[Lease], seconds: float) -> float:
+        breaks.begin(leases, seconds)
+        return round(breaks.seconds_left, 3)
+
+    breaks.see(backlog)
+    assert left_after(backlog, 0.2) == 0  # alone it has everything
+    breaks.see([*other, *backlog])
+    assert left_after(backlog, 0.2) == 0.2
+    now += 0.2
+    assert left_after(backlog, 0.002) == 0  # in so little time nobody waits
+    assert left_after([*backlog, *other * 60], 0.2) == 0
+    assert left_after(backlog, 7.0) == 0.25  # others of its lanes wait, too
+    now += 11.0
+    breaks.see(backlog)
+    assert left_after(backlog, 0.2) == 0  # the other one has had nothing for long
+
+
+def test_beside_others_what_is_slowly_rendered_gets_a_tenth_of_its_moment() -> None:
+    heavy, slow = HeavyLanes(), (1, "ads.example.com")
+    heavy.add(lease_of(slow), rendered(1_000, seconds=0.01))
+
+    alone = heavy.fitting(rooms_for(slow))
+    beside = heavy.fitting(rooms_for(slow), has_neighbors=True)
+
+    assert [room.count for room in alone] == [25]
+    assert [room.count for room in beside] == [2]
