@@ -195,6 +195,37 @@ def test_what_is_set_apart_is_asked_for_now_and_then_and_tried_again_after_a_min
     assert turns.share(waiting, 100) == {1: 50, 2: 50}
 
 
+def test_rules_that_were_expensive_alone_are_tried_with_others_again_after_a_minute() -> None:
+    now = 100.0
+    turns = OrganizationTurns(clock=lambda: now)
+    waiting = [WaitingOrganization(1, 100), WaitingOrganization(2, 100)]
+    turns.note(1, events=1, seconds=2 * EXPENSIVE_SECONDS)  # nobody else has events yet
+    turns.note(2, events=1, seconds=0.001)
+
+    assert turns.to_be_decided_apart(waiting) == [1]
+    now += 61.0
+    turns.note(2, events=1, seconds=0.001)
+    assert turns.to_be_decided_apart(waiting) == []
+    assert 1 in turns.share(waiting, 100)
+
+
+def test_none_of_several_with_expensive_rules_is_always_asked_for_first() -> None:
+    now = 100.0
+    turns = OrganizationTurns(clock=lambda: now)
+    waiting = [WaitingOrganization(each, 100) for each in (1, 2, 3)]
+    first: set[int] = set()
+    for _ in range(100):
+        now += 5.0
+        for each in (1, 2):
+            turns.set_apart(each)
+        turns.note(3, events=1, seconds=0.001)
+        asked = turns.to_be_decided_apart(waiting)
+        assert sorted(asked) == [1, 2]
+        first.add(asked[0])
+
+    assert first == {1, 2}
+
+
 def test_alone_an_organization_with_expensive_rules_is_not_set_apart() -> None:
     turns = OrganizationTurns(clock=lambda: 100.0)
     turns.set_apart(1)

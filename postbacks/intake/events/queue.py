@@ -8,6 +8,7 @@ Organizations take turns: the events of one never wait for the backlog, or the r
 """
 
 import math
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -153,7 +154,10 @@ class OrganizationTurns:
         return {organization_id: max(1, int(BATCH_SECONDS / 4 / seconds))}
 
     def to_be_decided_apart(self, waiting: Sequence[WaitingOrganization]) -> list[int]:
-        """Return those with expensive rules whose events another process is to be asked for now."""
+        """Return those with expensive rules whose events another process is to be asked for now.
+
+        They are in a random order: that process drops all but the first, and none is always last.
+        """
         now = self.clock()
         due = [
             each.organization_id
@@ -161,7 +165,11 @@ class OrganizationTurns:
             if self.is_apart(each.organization_id)
             and self._asked_at.get(each.organization_id, -_ASK_SECONDS) <= now - _ASK_SECONDS
         ]
+        random.shuffle(due)
         self._asked_at.update(dict.fromkeys(due, now))
+        for organization_id in due:
+            # What the other process finds out is not known here: rules may be quick again.
+            self._apart_until.setdefault(organization_id, now + _APART_SECONDS)
         return due
 
     def is_apart(self, organization_id: int) -> bool:
