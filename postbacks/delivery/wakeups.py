@@ -5,7 +5,8 @@ import logging
 import os
 import select
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 _REMEMBERED = 256  # calls that have been taken
 _MOST_DIGITS = 18  # of 64 bits
 _TRIES = 1_000
+_CALL = struct.Struct("<qd")  # its number, and when it was taken
+_ONE_CALL_SECONDS = 60.0  # in which all pumps but frozen ones have woken
 
 
 @dataclass(slots=True)
@@ -78,11 +81,13 @@ class Calls:
     """Has one of a host's sleeping pumps answer a notification that reaches them all.
 
     The first to wake takes it, in a file that they share. So nobody takes a call who is busy, has
-    died or is frozen. What goes wrong with the file wakes a pump too many, never one too few.
+    died or is frozen. What goes wrong with the file wakes a pump too many, never one too few. A
+    number that comes again a minute later is another call: PostgreSQL was restored from a backup.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._file: int | None = None
+        self._clock = clock
         if path is None:
             return
         try:
@@ -95,16 +100,23 @@ class Calls:
         """Tell whether this pump answers a call: one without a payload is for all of them."""
         if self._file is None or not payload.isdigit() or len(payload) > _MOST_DIGITS:
             return True
-        number = int(payload)
-        taken, place = struct.pack("<q", number), 8 * (number % _REMEMBERED)
+        number, now = int(payload), self._clock()
+        place = _CALL.size * (number % _REMEMBERED)
         try:
             with _locked(self._file) as is_locked:
-                if is_locked and os.pread(self._file, 8, place) == taken:
+                if is_locked and self._is_taken(number, now, place):
                     return False
-                os.pwrite(self._file, taken, place)
+                os.pwrite(self._file, _CALL.pack(number, now), place)
         except OSError:  # the disk is full
             logger.debug("A call could not be noted", exc_info=True)
         return True
+
+    def _is_taken(self, number: int, now: float, place: int) -> bool:
+        noted = os.pread(self._file, _CALL.size, place)  # type: ignore[arg-type]  # it is open
+        if len(noted) < _CALL.size:
+            return False
+        taken, at = _CALL.unpack(noted)
+        return bool(taken == number and abs(now - at) < _ONE_CALL_SECONDS)
 
     def close(self) -> None:
         if self._file is not None:

@@ -27,7 +27,7 @@ from postbacks.models import (
     TouchpointKind,
 )
 from postbacks.values import identifiers
-from postbacks.values.uuid7 import uuid_or_none
+from postbacks.values.uuid7 import moment_of, uuid_or_none
 
 _CODE = re.compile(r"[1-5][0-9]{2}")
 _CODE_CLASS = re.compile(r"([1-5])xx")
@@ -35,6 +35,7 @@ _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log 
 _IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
 _IDS_OF_TOUCHPOINTS = (identifiers.CLICK_ID, *_IDENTIFIER_KINDS, *identifiers.HASHES)
 _MOST_BY_KEY = 200
+_CLOCKS_DIFFER = timedelta(days=1)  # at most, of who made an ID and of PostgreSQL
 _REPLAYS = {
     str(ReplayStatus.RUNNING): Q(finished_at=None),
     str(ReplayStatus.FINISHED): Q(cancelled_at=None, finished_at__isnull=False),
@@ -234,11 +235,15 @@ def touchpoints_with(text: str) -> Q:
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = TouchpointKey.objects.filter(app_id__in=apps, key__in=keys).order_by("-occurred_at")
     rows = dict(by_key.values_list("touchpoint_id", "received_at")[:_MOST_BY_KEY])
+    public_id = uuid_or_none(text)
+    if public_id and (made_at := moment_of(public_id)):
+        made_then = Q(received_at__range=(made_at - _CLOCKS_DIFFER, made_at + _CLOCKS_DIFFER))
+        own = Touchpoint.objects.filter(made_then, public_id=public_id)
+        rows |= dict(own.values_list("pk", "received_at"))
     condition = Q(pk__in=[])
     if rows:  # reads no more days than those of the matches
         condition = Q(pk__in=rows, received_at__range=(min(rows.values()), max(rows.values())))
-    public_id = uuid_or_none(text)
-    return condition | Q(public_id=public_id) if public_id else condition
+    return condition
 
 
 def audit_log(search: AuditSearch, cursor: Cursor) -> KeysetPage[AuditEntry]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
@@ -14,9 +15,10 @@ from django.utils.html import escape
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
+from postbacks.insights.logs import touchpoints_with
 from postbacks.insights.touchpoint_outcomes import TouchpointStatus, outcomes_of
 from postbacks.models import Install, Touchpoint
-from tests import make
+from tests import database, make
 from tests.admin.pages import sign_in
 from tests.api.calling import owner_of, program_of
 from tests.events import event, record
@@ -161,6 +163,34 @@ def test_its_own_id_finds_a_touchpoint_and_no_other_organizations() -> None:
     assert owner_of(stranger).rows("touchpoints", id=public_id) == []
     assert owner_of(stranger).rows("touchpoints", id="net-1") == []
     assert owner_of(stranger).get(f"touchpoints/{public_id}").status == 404
+
+
+def test_a_search_for_an_id_reads_the_days_of_its_matches_alone() -> None:
+    gem = make.make_tenant()
+    _, link = make_network(gem)
+    public_id = touch(gem, link, **_of_network("net-1"))
+    beyond_all_years = "ffffffff-ffff-7fff-bfff-ffffffffffff"
+
+    for written, count in ((public_id, 1), (GAID, 1), ("net-1", 1), (beyond_all_years, 0)):
+        with tenant(gem.organization.pk):
+            rows = Touchpoint.objects.filter(touchpoints_with(str(written)))
+            assert len(rows) == count
+            plan = rows.explain() if count else ""
+        days = set(re.findall(r"touchpoint_(?:click|impression)_p(\d+) ", plan))
+        assert len(days) == count, written
+
+
+def test_an_erased_touchpoint_is_found_by_its_own_id() -> None:
+    gem = make.make_tenant()
+    _, link = make_network(gem)
+    public_id = touch(gem, link, **_of_network("net-1"))
+    with database.superuser().cursor() as cursor:
+        cursor.execute("DELETE FROM touchpoint_key")  # as erasure and time do
+
+    (row,) = owner_of(gem).rows("touchpoints", id=public_id)
+
+    assert row["id"] == str(public_id)
+    assert owner_of(gem).rows("touchpoints", id="net-1") == []
 
 
 def test_pages_merge_clicks_and_impressions_in_the_order_of_their_arrival() -> None:

@@ -120,6 +120,24 @@ def test_a_call_is_taken_once_on_a_host_and_one_without_a_payload_by_all(tmp_pat
         assert pump.take(b"9000")
 
 
+def test_a_number_that_comes_again_is_another_call(tmp_path: Path) -> None:
+    """As after a backup was restored: PostgreSQL counts from where it was, the file remains."""
+    seconds = [100.0]
+    first, second = (Calls(tmp_path / "calls", clock=lambda: seconds[0]) for _ in range(2))
+    assert [first.take(b"7"), second.take(b"7")] == [True, False]
+    seconds[0] += 59
+    assert not first.take(b"7")
+    seconds[0] += 2
+    assert [second.take(b"7"), first.take(b"7")] == [True, False]
+    seconds[0] -= 3_600  # a clock that was wrong
+    assert [first.take(b"7"), second.take(b"7")] == [True, False]
+
+    (tmp_path / "calls").write_bytes(b"\xff" * 4_096)  # garbage, NaN among it
+    assert [first.take(b"7"), second.take(b"7")] == [True, False]
+    (tmp_path / "calls").write_bytes(b"{")
+    assert [first.take(b"8"), second.take(b"8")] == [True, False]
+
+
 def test_without_a_file_that_can_be_locked_and_written_every_pump_is_called(
     tmp_path: Path,
 ) -> None:
