@@ -39,8 +39,8 @@ _RENDERING_SECONDS = 0.25  # in one claim, of postbacks that are slowly rendered
 _RENDERING_SECONDS_BESIDE_OTHERS = 0.025
 _FEWEST = 8  # claimed together of a queue: fewer cost as much
 _NEIGHBOR_SECONDS = 10.0  # since an organization had something to send, it counts as a neighbor
-_LONG_SECONDS = 0.01  # that one step takes
-_LONGEST_BREAK = 0.25
+_LONG_SECONDS = 0.01  # of a step of the pump; a shorter one makes nobody wait
+_LONGEST_REST = 0.25
 
 
 @dataclass(slots=True)
@@ -175,11 +175,11 @@ class HeavyLanes:
 
 
 @dataclass(slots=True)
-class Breaks:
-    """Has a pump take breaks from one organization's backlog while others have something to send.
+class Rests:
+    """Has a pump rest from one organization's backlog while others have something to send.
 
-    It would otherwise keep processors and database busy without a pause, and all who come later
-    would wait for each of its steps. Alone, an organization has everything.
+    The backlog would otherwise keep processors and database busy without a pause, and others'
+    postbacks would wait for each of its steps. Alone, an organization has everything.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -187,8 +187,8 @@ class Breaks:
     _other: tuple[int, float] = (0, -math.inf)  # the latest but for that one
     _ends_at: float = -math.inf
 
-    def see(self, leases: Sequence[Lease]) -> None:
-        """Note whose postbacks are being sent."""
+    def note_claimed(self, leases: Sequence[Lease]) -> None:
+        """Note which organizations have something to send."""
         now = self.clock()
         for organization_id in {lease.lane[0] for lease in leases}:
             if organization_id != self._latest[0]:
@@ -196,11 +196,14 @@ class Breaks:
             self._latest = (organization_id, now)
 
     def begin(self, leases: Sequence[Lease], seconds: float) -> None:
-        """Begin a break as long as the step that has claimed these, if they are a backlog's."""
+        """Rest for as long as the step took that claimed these, if they are a backlog's.
+
+        A backlog is a claim of which one organization has more than half.
+        """
         if leases and seconds > _LONG_SECONDS and self.has_neighbors:
             [(_, most)] = Counter(lease.lane[0] for lease in leases).most_common(1)
             if most > len(leases) / 2:
-                self._ends_at = self.clock() + min(seconds, _LONGEST_BREAK)
+                self._ends_at = self.clock() + min(seconds, _LONGEST_REST)
 
     @property
     def seconds_left(self) -> float:

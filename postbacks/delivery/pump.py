@@ -53,10 +53,10 @@ from postbacks.delivery.holding import hold_claims, hold_queued
 from postbacks.delivery.http.response import Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.lanes import (
-    Breaks,
     HeavyLanes,
     Job,
     Lanes,
+    Rests,
     Shares,
     Speeds,
     Turns,
@@ -133,7 +133,7 @@ class Pump:
     _in_flight: Counter[Lane] = field(default_factory=Counter)
     _turns: Turns = field(default_factory=Turns)
     _heavy: HeavyLanes = field(default_factory=HeavyLanes)
-    _breaks: Breaks = field(init=False)
+    _rests: Rests = field(init=False)
     _failing: set[Lane] = field(default_factory=set)  # lanes that have a circuit breaker's row
     _unsure_claims: list[UUID] = field(default_factory=list)  # of events whose decision failed
     _look_after: QueuePlace = FIRST_PLACE
@@ -148,7 +148,7 @@ class Pump:
     _due_in: float | None = None  # seconds, as of the last query
 
     def __post_init__(self) -> None:
-        self._breaks = Breaks(self.clock)
+        self._rests = Rests(self.clock)
         self._lanes = Lanes(
             self._begin, Shares(self.transport.capacity, self.speeds, clock=self.clock)
         )
@@ -224,12 +224,13 @@ class Pump:
         decided = self._decide()
         # Most cycles find nothing: this query takes far less than to begin a claim.
         due = next_due(self._look_after)
-        self._look_after = due.resume_after
         self._due_in = 0.0 if due.resume_after != FIRST_PLACE else due.soonest
         claimed: Sequence[Lease] = ()
-        if self._due_in is not None and self._due_in <= 0 and not self._breaks.seconds_left:
-            claimed = self._claim(due)
-            self._breaks.begin(claimed, self.clock() - began_at)
+        if not self._rests.seconds_left:  # else it looks at the same queues again: none is missed
+            self._look_after = due.resume_after
+            if self._due_in is not None and self._due_in <= 0:
+                claimed = self._claim(due)
+                self._rests.begin(claimed, self.clock() - began_at)
         return bool(decided or claimed)
 
     def _listen(self) -> None:
@@ -249,7 +250,7 @@ class Pump:
     @property
     def _together(self) -> int:
         """How many postbacks are claimed together: fewer while others wait for each step."""
-        return MANY if self._breaks.has_neighbors else claimed_together(self.transport.capacity)
+        return MANY if self._rests.has_neighbors else claimed_together(self.transport.capacity)
 
     @property
     def _room(self) -> int:
@@ -286,7 +287,7 @@ class Pump:
         try:
             if due.is_now(due.plain):
                 rooms = self._turns.allot(due.lanes, self._lanes.room_of, most)
-                rooms = self._heavy.fitting(rooms, has_neighbors=self._breaks.has_neighbors)
+                rooms = self._heavy.fitting(rooms, has_neighbors=self._rests.has_neighbors)
                 leases += claim_rooms(rooms, most, claim_id=self.claim_ids.next())
             if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
                 leases += claim_paced(
@@ -307,7 +308,7 @@ class Pump:
         """Render claimed postbacks and begin their attempts, as their lanes have room."""
         if not leases:
             return
-        self._breaks.see(leases)
+        self._rests.note_claimed(leases)
         try:
             rendered = self.prepare([lease.postback for lease in leases], events)
         except Exception as error:
@@ -392,7 +393,7 @@ class Pump:
         """Log what has come back. What can't be written now is kept for the next cycle."""
         self._wakeup.clear()
         self._logged_at = self.clock()
-        most = 2 * MANY if self._breaks.has_neighbors else sys.maxsize
+        most = 2 * MANY if self._rests.has_neighbors else sys.maxsize
         try:
             while len(self._unlogged) < most:
                 lease, result = self._finished.get_nowait()
@@ -476,7 +477,7 @@ class Pump:
     def _wait(self, ends_at: float) -> bool:
         limits = [self.beat_seconds, ends_at - self.clock()]
         if self._due_in is not None:
-            limits.append(max(self._due_in, self._breaks.seconds_left or _CONTENDED_SECONDS))
+            limits.append(max(self._due_in, self._rests.seconds_left or _CONTENDED_SECONDS))
         if not self._is_notified:  # that may have changed by the last query
             self._sleep(max(0.0, min(limits)))
         return True

@@ -11,8 +11,8 @@ from postbacks.delivery.claiming import Lane, LaneQueue, Room
 from postbacks.delivery.lanes import (
     HEAVY_BYTES,
     SMALL_BYTES,
-    Breaks,
     HeavyLanes,
+    Rests,
     Shares,
     most_of_one_lane,
 )
@@ -218,24 +218,24 @@ def test_what_is_slowly_rendered_gets_a_moment_of_each_claim() -> None:
 
 def test_a_backlog_has_breaks_while_others_have_something_to_send() -> None:
     now = 100.0
-    breaks = Breaks(clock=lambda: now)
+    rests = Rests(clock=lambda: now)
     backlog = [lease_of((1, "ads.example.com"))] * 60
     other = [lease_of((2, "ads.example.net"))]
 
     def left_after(leases: list[Lease], seconds: float) -> float:
-        breaks.begin(leases, seconds)
-        return round(breaks.seconds_left, 3)
+        rests.begin(leases, seconds)
+        return round(rests.seconds_left, 3)
 
-    breaks.see(backlog)
+    rests.note_claimed(backlog)
     assert left_after(backlog, 0.2) == 0  # alone it has everything
-    breaks.see([*other, *backlog])
+    rests.note_claimed([*other, *backlog])
     assert left_after(backlog, 0.2) == 0.2
     now += 0.2
     assert left_after(backlog, 0.002) == 0  # in so little time nobody waits
     assert left_after([*backlog, *other * 60], 0.2) == 0
     assert left_after(backlog, 7.0) == 0.25  # others of its lanes wait, too
     now += 11.0
-    breaks.see(backlog)
+    rests.note_claimed(backlog)
     assert left_after(backlog, 0.2) == 0  # the other one has had nothing for long
 
 

@@ -1,18 +1,24 @@
 """Claims go by lane: what waits of one partner is neither read nor locked for another's sake."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import psycopg
 import pytest
 from django.db import connection, transaction
 
+from postbacks.callbacks import rendering
 from postbacks.delivery import claiming
 from postbacks.delivery.claiming import LaneQueue, Room, claim_rooms, next_due
+from postbacks.delivery.http.destinations import Destinations, parse_networks
+from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.lanes import Turns
+from postbacks.delivery.pump import Pump
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, QueueClass
 from postbacks.rulebook import held_postbacks
+from postbacks.values.events import StoredEvent
+from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 from tests import database
 from tests.claims import claim_due
 from tests.events import event, record
@@ -221,6 +227,52 @@ def test_a_look_that_can_not_see_all_lanes_goes_on_where_it_ended(
 
     assert seen == ["3.example.com:443", "8.example.com:443"]
     assert place == claiming.FIRST_PLACE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rest_passes_over_no_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claiming, "MOST_QUEUES", 2)
+    gem, other = make_tenant(), make_tenant("Other")
+    rule = make_tenant_rule(gem)
+    now = 100.0
+    claimed_ids: set[int] = set()
+
+    def render_slowly(
+        postbacks: Sequence[ClaimedPostback], events: Mapping[int, StoredEvent]
+    ) -> list[RenderedPostback]:
+        nonlocal now
+        now += 0.2
+        claimed_ids.update(postback.id for postback in postbacks)
+        return rendering.render_postbacks(postbacks, events)
+
+    with (
+        database.as_role(roles.WORKER),
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
+    ):
+        pump = Pump(
+            transport=transport,
+            decide=lambda *, claim: 0,
+            prepare=render_slowly,
+            beat=lambda: True,
+            clock=lambda: now,
+        )
+        fill(other, make_tenant_rule(other), 1)
+        pump.run_cycle()
+        for number in range(4):
+            fill(gem, rule, 100, host=f"{number}.example.com:443")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT postback_id FROM due_postback WHERE host LIKE '2.%'")
+            waiting = {postback_id for (postback_id,) in cursor.fetchall()}
+
+        pump.run_cycle()
+        assert len(claimed_ids) > 1
+        assert not claimed_ids & waiting
+        pump.run_cycle()  # within the rest
+        assert not claimed_ids & waiting
+        now += 0.3
+        pump.run_cycle()
+
+    assert claimed_ids & waiting
 
 
 def queues(*lanes: int, classes: tuple[QueueClass, ...] = (QueueClass.FRESH,)) -> list[LaneQueue]:
