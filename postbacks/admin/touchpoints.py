@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -36,6 +36,13 @@ _TONES = {
 _REJECTED = {"": None, "only": True, "no": False}
 
 
+class LinkChoiceField(RowChoiceField):
+    """A choice among tracking links: those of several campaigns often have one name."""
+
+    def label_from_instance(self, obj: Model) -> str:
+        return f"{obj.campaign} · {super().label_from_instance(obj)}"  # type: ignore[attr-defined]
+
+
 class TouchpointFilter(TimedFilter):
     """The filters of clicks and impressions."""
 
@@ -49,7 +56,7 @@ class TouchpointFilter(TimedFilter):
     app = RowChoiceField(queryset=None, label="App", empty_label="All apps")
     partner = RowChoiceField(queryset=None, label="Partner", empty_label="All partners")
     campaign = RowChoiceField(queryset=None, label="Campaign", empty_label="All campaigns")
-    link = RowChoiceField(queryset=None, label="Tracking link", empty_label="All links")
+    link = LinkChoiceField(queryset=None, label="Tracking link", empty_label="All links")
     source = forms.ChoiceField(
         label="Reported by", choices=[("", "Any way"), *TouchpointSource.choices]
     )
@@ -66,7 +73,24 @@ class TouchpointFilter(TimedFilter):
         self.offer("app", App.objects.all())
         self.offer("partner", Partner.objects.all())
         self.offer("campaign", Campaign.objects.all())
-        self.offer("link", TrackingLink.objects.all())
+        links = TrackingLink.objects.select_related("campaign").order_by(
+            "campaign__name", "name", "pk"
+        )
+        named = links.only("organization_id", "name", "status", "campaign__name")
+        self.fields["link"].queryset = named  # type: ignore[attr-defined]
+
+    @property
+    def nothing_found(self) -> str:
+        if not self.active_values.get("q"):
+            return super().nothing_found
+        has_others = len(self.active_values) > 1
+        which = " that these filters leave" if has_others else ""
+        clear = ", or clear the other filters" if has_others else ""
+        return (
+            f"No click or impression{which} has this ID. Paste the whole ID, a click ID letter for "
+            f"letter as the network sent it{clear}. If it is right, it did not reach us, or it is "
+            "older than what is kept."
+        )
 
     @property
     def search(self) -> TouchpointSearch:
@@ -108,7 +132,10 @@ class TouchpointAdmin(LogAdmin):
     """Clicks and impressions, newest first, and what became of each."""
 
     list_title = "Clicks & impressions"
-    empty_list_text = "A click appears here when somebody follows a tracking link."
+    empty_list_text = (
+        "A click or an impression appears here when somebody opens a tracking link, or when the "
+        "network's server reports it."
+    )
     filter_form = TouchpointFilter
     page_template = "admin/postbacks/touchpoint/page.html"
     columns = log_columns.TOUCHPOINTS

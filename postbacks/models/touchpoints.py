@@ -4,6 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from apps_registry.models import App, Campaign, Partner, TrackingLink
+from apps_registry.models.apps import Platform
 from apps_registry.tenancy import TenantModel
 from postbacks.values.touchpoints import LONGEST_CLICK_ID
 
@@ -66,6 +67,12 @@ class Touchpoint(TenantModel):
     class Meta(TenantModel.Meta):
         db_table = "touchpoint"
         ordering = ["-received_at", "-id"]
+
+    @property
+    def device_text(self) -> str:
+        """Return the device in words, such as “Pixel 8, Android 15”."""
+        system = dict(Platform.choices).get(self.os_name.lower(), self.os_name)
+        return ", ".join(filter(None, (self.device_model, f"{system} {self.os_version}".strip())))
 
     def __str__(self) -> str:
         return f"{self.kind} {self.public_id}"

@@ -251,3 +251,15 @@ def test_an_empty_log_says_what_to_do_next() -> None:
 
     assert "No postbacks yet" in html
     assert "/admin/postbacks/callbackrule/" in html
+
+
+def test_the_log_of_a_rule_that_sent_nothing_yet_says_when_it_will(story: Story) -> None:
+    with tenant(story.tenant.organization.pk):
+        silent = make.make_rule()
+    browser = sign_in(story.tenant.owner)
+
+    of_rule = browser.get(LOG, {"rule": silent.pk}).content.decode()
+    narrower = browser.get(LOG, {"rule": silent.pk, "status": "failed"}).content.decode()
+
+    assert "No postback of this rule is here." in of_rule
+    assert "Nothing matches these filters." in narrower

@@ -262,3 +262,35 @@ def test_what_became_of_many_takes_as_many_statements_as_of_one() -> None:
     statuses = [outcome.status for outcome in outcomes.values()]
     assert statuses.count(TouchpointStatus.CREDITED) == 1
     assert statuses.count(TouchpointStatus.LOST) == 7
+
+
+def test_an_id_that_is_not_found_says_how_to_look_and_why_it_may_be_missing() -> None:
+    gem = make.make_tenant()
+    _, link = make_network(gem)
+    touch(gem, link, **_of_network("net-1"))
+    browser = sign_in(gem.owner)
+
+    unknown = browser.get(TOUCHPOINTS, {"q": "NET-1"}).content.decode()
+    filtered = browser.get(TOUCHPOINTS, {"q": "net-1", "kind": "impression"}).content.decode()
+
+    assert "letter for letter as the network sent it. If it is right" in unknown
+    assert "or clear the other filters" in filtered
+
+
+def test_links_of_one_name_are_told_apart_by_their_campaign() -> None:
+    gem = make.make_tenant()
+    _, link = make_network(gem)
+    wanted = f"{link.campaign} · {link}"
+
+    page = sign_in(gem.owner).get(TOUCHPOINTS, {"link": link.pk}).content.decode()
+
+    assert f">{escape(wanted)}</option>" in page
+    assert f"Tracking link: {escape(wanted)}" in page
+
+
+def test_the_page_names_the_device_as_its_maker_does() -> None:
+    device = Touchpoint(device_model="iPhone", os_name="ios", os_version="18.5")
+
+    assert device.device_text == "iPhone, iOS 18.5"
+    assert Touchpoint(os_name="Tizen").device_text == "Tizen"
+    assert Touchpoint().device_text == ""

@@ -199,6 +199,11 @@ class LogFilter(forms.Form):
         values = {name: str(self[name].value() or "").strip() for name in self.fields}
         return {name: value for name, value in values.items() if value}
 
+    @property
+    def nothing_found(self) -> str:
+        """Return what a list says when these filters leave no row."""
+        return "Nothing matches these filters."
+
     def address(self, *, without: str = "", **more: str) -> str:
         values = {name: value for name, value in self.active_values.items() if name != without}
         return "?" + urlencode({**values, **more})
@@ -214,7 +219,7 @@ class LogFilter(forms.Form):
     def _label_of(self, name: str) -> str:
         field, value = self.fields[name], self.cleaned_data.get(name)
         if isinstance(field, forms.ModelChoiceField):
-            return str(value)
+            return str(field.label_from_instance(value))
         if isinstance(field, forms.ChoiceField):
             return str(dict(field.choices)[value])  # type: ignore[arg-type]  # a list
         if isinstance(value, datetime):
@@ -281,6 +286,16 @@ class PostbackFilter(TimedFilter):
         self.offer("rule", CallbackRule.objects.all())
         self.offer("partner", Partner.objects.all())
         self.suggest_events()
+
+    @property
+    def nothing_found(self) -> str:
+        if set(self.active_values) != {"rule"}:
+            return super().nothing_found
+        return (
+            "No postback of this rule is here. One appears once an event arrives that the rule, "
+            "while it is active, waits for; load this page again then. Why an event sent none "
+            "stands on the event's page."
+        )
 
     @property
     def search(self) -> PostbackSearch:
