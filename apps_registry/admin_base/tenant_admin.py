@@ -233,7 +233,10 @@ class ArchivingAdmin(TenantAdmin):
 
     def archive_description(self, queryset: models.QuerySet[models.Model]) -> str:
         """Return what archiving these rows does; a page adds what is special to them."""
-        usual = "They leave lists and choices. Their history stays, their names free up."
+        usual = (
+            "What is archived leaves lists and choices. Its history stays, and its name is free "
+            "again."
+        )
         notes = (note(queryset.exclude(status=self.archived)) for note in self.archiving_notes)
         return " ".join([usual, *filter(None, notes)])
 
