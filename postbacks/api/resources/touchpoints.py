@@ -109,8 +109,8 @@ class TouchpointQuery(PageQuery):
     id = serializers.CharField(
         required=False,
         max_length=LONGEST_CLICK_ID,
-        help_text="The network's click ID, an ID of the device, or the touchpoint's own; whole, in "
-        "any spelling.",
+        help_text="The network's click ID as the network sent it, an ID of the device in any "
+        "spelling, or the touchpoint's own; whole. Encode a `+` as `%2B`.",
     )
     since = MillisecondDateTimeField(required=False, help_text="Received at this time or later.")
     until = MillisecondDateTimeField(required=False, help_text="Received before this time.")
