@@ -48,8 +48,8 @@ class GroupCommit(Generic[W, R]):
     """Hands the work of concurrent requests to `write`, together.
 
     `write` returns one result for each piece of work, in their order, and commits before it does.
-    When it raises, nothing of them is stored. Where PostgreSQL refuses one piece, the others are
-    written without it.
+    When it raises, nothing of them is stored. Where one piece is what PostgreSQL refuses, or what
+    can't be written, the others are written without it.
     """
 
     def __init__(self, write: Callable[[Sequence[W]], Sequence[R]]) -> None:
@@ -112,10 +112,11 @@ class GroupCommit(Generic[W, R]):
                 # Of an outage the same holds for all of them; each raises an error of its own.
                 return [_copy(error) for _ in works]
             logger.warning("One of %s requests can't be stored: %s", len(works), error)
-            return [outcome for work in works for outcome in self._outcomes([work])]
         except Exception as error:
             logger.exception("What %s requests had to store was not written.", len(works))
-            return [error] * len(works)
+            if len(works) == 1:
+                return [error]
+        return [outcome for work in works for outcome in self._outcomes([work])]
 
     def _hand_on(self, group: Sequence[_Entry[W, R]]) -> None:
         with self._lock:

@@ -35,7 +35,7 @@ class Reports:
         def run() -> None:
             try:
                 self.answers[name] = report()
-            except DatabaseError as error:
+            except (DatabaseError, UnicodeError) as error:
                 self.answers[name] = error
             finally:
                 connection.close()
@@ -234,6 +234,28 @@ def test_one_that_postgresql_refuses_is_refused_alone() -> None:
     assert write.groups == [["first"], ["good", "bad", "fine"], ["good"], ["bad"], ["fine"]]
     assert isinstance(reports.answers.pop("bad"), DataError)
     assert reports.answers == {"first": "FIRST", "good": "GOOD", "fine": "FINE"}
+
+
+def test_one_that_cannot_even_be_written_costs_the_others_nothing() -> None:
+    """As text that has no form in UTF-8: the error is Python's, and comes before PostgreSQL's."""
+    go, groups = threading.Event(), list[list[str]]()
+
+    def write(works: Sequence[str]) -> list[bytes]:
+        groups.append(list(works))
+        assert go.wait(30)
+        return [work.encode() for work in works]
+
+    reports, commits = Reports(), GroupCommit(write)
+    reports.send("first", lambda: commits.commit("first"))
+    wait_until(lambda: len(groups) == 1)
+    for number, word in enumerate(("good", "\ud800", "fine"), start=1):
+        reports.send(word, lambda word=word: commits.commit(word))  # type: ignore[misc]
+        wait_until(lambda number=number: len(commits._waiting) == number)  # type: ignore[misc]
+    go.set()
+    reports.join()
+
+    assert isinstance(reports.answers.pop("\ud800"), UnicodeEncodeError)
+    assert reports.answers == {"first": b"first", "good": b"good", "fine": b"fine"}
 
 
 def test_who_waits_too_long_is_told_that_nothing_was_stored(
