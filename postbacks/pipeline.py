@@ -69,24 +69,31 @@ logger = logging.getLogger(__name__)
 
 
 _Row = TypeVar("_Row")
-SetApart = Callable[[int], None]
+DecideElsewhere = Callable[[int], None]  # an organization's events
 _turns = OrganizationTurns()
 
 
 def work(
-    limit: int = 100, *, claim: EarlyClaim | None = None, set_apart: SetApart | None = None
+    limit: int = 100,
+    *,
+    claim: EarlyClaim | None = None,
+    decide_elsewhere: DecideElsewhere | None = None,
 ) -> int:
     """Decide events and reattribute installs; return how many were processed."""
-    return decide_events(limit, claim=claim, set_apart=set_apart) + reattribute_installs()
+    decided = decide_events(limit, claim=claim, decide_elsewhere=decide_elsewhere)
+    return decided + reattribute_installs()
 
 
 def decide_events(
-    limit: int = 100, *, claim: EarlyClaim | None = None, set_apart: SetApart | None = None
+    limit: int = 100,
+    *,
+    claim: EarlyClaim | None = None,
+    decide_elsewhere: DecideElsewhere | None = None,
 ) -> int:
     """Decide the oldest undecided events of each organization; return how many were processed.
 
-    A pump passes its `claim`, to have at once what it decides, and `set_apart`, which has another
-    process decide an organization's events: those whose rules take long would keep it from sending.
+    A pump passes its `claim`, to have at once what it decides, and `decide_elsewhere`, which asks
+    another process: events whose rules take long would keep the pump from sending.
     A batch is decided in one transaction. If its rules take too long, nothing of it is decided,
     and the next batches are shorter for those who took the time. If an event raises, each is
     decided in a transaction of its own, and the failing one is recorded with its error: it never
@@ -98,10 +105,12 @@ def decide_events(
         return 0
     decided = 0
     if shares := _turns.share(waiting, limit):
-        decided = _decide_batch(shares, claim, hasty=EXPENSIVE_SECONDS if set_apart else None)
-    if set_apart is not None:
+        decided = _decide_batch(
+            shares, claim, event_seconds=EXPENSIVE_SECONDS if decide_elsewhere else None
+        )
+    if decide_elsewhere is not None:
         for organization_id in _turns.to_be_decided_apart(waiting):
-            set_apart(organization_id)
+            decide_elsewhere(organization_id)
         waiting = [each for each in waiting if not _turns.is_apart(each.organization_id)]
     if shares := _turns.share_of_expensive(waiting):
         decided += _decide_batch(shares, claim)
@@ -139,11 +148,14 @@ def reattribute_installs(limit: int = 50) -> int:
 
 
 def _decide_batch(
-    shares: Mapping[int, int], claim: EarlyClaim | None = None, *, hasty: float | None = None
+    shares: Mapping[int, int],
+    claim: EarlyClaim | None = None,
+    *,
+    event_seconds: float | None = None,
 ) -> int:
     """Decide so many events of each organization; return how many were processed."""
     dequeued: list[UndecidedRow] = []
-    budget = Budget(BATCH_SECONDS, hasty)
+    budget = Budget(BATCH_SECONDS, event_seconds)
     try:
         with transaction.atomic():
             dequeued = dequeue_events(shares)
@@ -174,8 +186,8 @@ def _note_costs(budget: Budget) -> None:
     """Remember what each organization's rules took, and mark those that are too expensive."""
     for organization_id, (events, seconds) in budget.spent.items():
         _turns.note(organization_id, events, seconds)
-    if budget.broken_off_at is not None:
-        _turns.set_apart(budget.broken_off_at)
+    if budget.aborted_by is not None:
+        _turns.set_apart(budget.aborted_by)
         return  # its rules have had less time than they may take
     mark_expensive(budget.expensive_rules(EXPENSIVE_SECONDS))
 

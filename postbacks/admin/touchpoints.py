@@ -1,4 +1,4 @@
-"""The log of clicks and impressions: what arrived, of which device, and what became of it."""
+"""The log of clicks and impressions: what arrived, of which device, and its outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -129,7 +129,7 @@ class TouchpointRow:
 
 @admin.register(Touchpoint)
 class TouchpointAdmin(LogAdmin):
-    """Clicks and impressions, newest first, and what became of each."""
+    """Clicks and impressions, newest first, each with its outcome."""
 
     list_title = "Clicks & impressions"
     empty_list_text = (

@@ -69,26 +69,26 @@ class Decision:
 class Budget:
     """The processor time that the rules of a batch may take, and what it went to.
 
-    A `hasty` batch gives each event so many seconds and breaks off at one that needs more, which
-    then is no fault of its rules: `broken_off_at` is its organization. `spent` holds the events and
+    With `event_seconds` a batch is aborted at the first event that needs more than these. Its rules
+    are not to blame then: `aborted_by` is its organization. `spent` holds the events and
     seconds of each organization; `slow_rules` the most that the conditions of a rule took for one
     event, if that is much, and whether any event was skipped.
     """
 
     seconds: float
-    hasty: float | None = None
-    broken_off_at: int | None = None
+    event_seconds: float | None = None
+    aborted_by: int | None = None
     spent: dict[int, tuple[int, float]] = field(default_factory=dict)
     slow_rules: dict[tuple[int, RuleVersion], tuple[float, bool]] = field(default_factory=dict)
 
     def effort(self) -> Effort:
         """Return what the rules may take for one event."""
-        return Effort(self.hasty, self.hasty) if self.hasty else Effort()
+        return Effort(self.event_seconds, self.event_seconds) if self.event_seconds else Effort()
 
-    def break_off(self, event: StoredEvent) -> None:
-        """Raise OverBudgetError if events that take long are decided in another batch."""
-        if self.hasty:
-            self.broken_off_at = event.organization_id
+    def abort_if_bounded(self, event: StoredEvent) -> None:
+        """Raise OverBudgetError if each event has its bound: this one took longer."""
+        if self.event_seconds:
+            self.aborted_by = event.organization_id
             raise OverBudgetError
 
     def note_rule(self, rule: CompiledRule, seconds: float, decision: Decision | None) -> None:
@@ -136,10 +136,10 @@ def decide_postbacks(
         install = installs.get(event.id, InstallContext())
         context = _event_context(event, install)
         rates_then = rates.of(event.event_time, known_at=now)
-        effort, patience = budget.effort(), _Patience(budget.hasty or EVENT_SECONDS)
+        effort, patience = budget.effort(), _Patience(budget.event_seconds or EVENT_SECONDS)
         for rule in rules.of(event.organization_id):
             if patience.is_over():
-                budget.break_off(event)
+                budget.abort_if_bounded(event)
                 decision = _skip_unread(rule, event, install, context)
             else:
                 try:
@@ -147,7 +147,7 @@ def decide_postbacks(
                         rule, event, install, context, now=now, rates=rates_then, effort=effort
                     )
                 except TooExpensiveError:
-                    budget.break_off(event)
+                    budget.abort_if_bounded(event)
                     decision = _skipped_as_expensive(rule, event, install, effort)
                 if effort.has_begun:
                     budget.note_rule(rule, effort.seconds_of_rule(), decision)

@@ -257,8 +257,8 @@ class _OpenJob(NamedTuple):
     is_unproved: bool
 
 
-class _Standing(NamedTuple):
-    """How a lane stands now; `seconds` are those of its answers."""
+class _LaneState(NamedTuple):
+    """What is known of a lane now; `seconds` are those of its answers."""
 
     at: float
     is_known: bool
@@ -289,19 +289,19 @@ class Shares:
     _unproved: Counter[int] = field(default_factory=Counter)  # by organization: of lanes not quick
 
     def begin(self, lane: Lane, job: int) -> None:
-        self._begin(lane, job, self._standing(lane))
+        self._begin(lane, job, self._state_of(lane))
 
     def try_begin(self, lane: Lane, job: int) -> bool:
         """Begin a job if `may_begin` allows it, and tell whether it has begun."""
-        standing = self._standing(lane)
-        if not self._may_begin(lane, standing):
+        state = self._state_of(lane)
+        if not self._may_begin(lane, state):
             return False
-        self._begin(lane, job, standing)
+        self._begin(lane, job, state)
         return True
 
-    def _begin(self, lane: Lane, job: int, standing: _Standing) -> None:
-        is_unproved = not standing.is_hanging and not standing.is_quick
-        began = _OpenJob(standing.at, standing.is_hanging, is_unproved)
+    def _begin(self, lane: Lane, job: int, state: _LaneState) -> None:
+        is_unproved = not state.is_hanging and not state.is_quick
+        began = _OpenJob(state.at, state.is_hanging, is_unproved)
         self._open.setdefault(lane, {})[job] = began
         self._count(lane, began, 1)
 
@@ -327,53 +327,53 @@ class Shares:
 
     def is_quick(self, lane: Lane) -> bool:
         """Tell whether a lane has answered, and has lately answered within a second."""
-        return self._standing(lane).is_quick
+        return self._state_of(lane).is_quick
 
     def limit_of(self, lane: Lane) -> int:
         """Return how much a lane may have open, as far as only the lane counts."""
-        return self._limit(self._standing(lane))
+        return self._limit(self._state_of(lane))
 
     def may_begin(self, lane: Lane) -> bool:
         """Tell whether a lane may have one more request open now."""
-        return self._may_begin(lane, self._standing(lane))
+        return self._may_begin(lane, self._state_of(lane))
 
-    def _limit(self, standing: _Standing) -> int:
-        if standing.is_hanging:
+    def _limit(self, state: _LaneState) -> int:
+        if state.is_hanging:
             return 1
         most = max(1, most_of_one_lane(self.capacity))
-        if not standing.is_known:
+        if not state.is_known:
             return most
         # A share of few threads would slow a distant partner that answers well.
         share = most if self.capacity >= _MANY_OPEN else self.capacity // 2
-        seconds = standing.seconds
+        seconds = state.seconds
         fitting = max(1, share if seconds <= _QUICK_SECONDS else int(share / seconds))
         return max(fitting, most) if self.free > 7 * (self.capacity // 8) else fitting
 
-    def _may_begin(self, lane: Lane, standing: _Standing) -> bool:
+    def _may_begin(self, lane: Lane, state: _LaneState) -> bool:
         free, eighth = self.capacity - self._total, self.capacity // 8
         jobs = self._open.get(lane)
-        if free <= 0 or (jobs and len(jobs) >= self._limit(standing)):
+        if free <= 0 or (jobs and len(jobs) >= self._limit(state)):
             return False
-        if standing.is_quick:
+        if state.is_quick:
             return not jobs or free > 4 * eighth
         if free <= 2 * eighth:
             return False
-        if standing.is_hanging:
+        if state.is_hanging:
             return self._hanging < max(1, eighth)
-        if jobs and free <= (6 if standing.is_known else 7) * eighth:
+        if jobs and free <= (6 if state.is_known else 7) * eighth:
             return False
         return self._unproved[lane[0]] < 5 * eighth
 
-    def _standing(self, lane: Lane) -> _Standing:
+    def _state_of(self, lane: Lane) -> _LaneState:
         """Return what is known of a lane; it is asked about often, so everything at once."""
         at, speed, jobs = self.clock(), self.speeds.get(lane), self._open.get(lane)
         answered = (speed.seconds if speed is not None else None) or 0.0
         seconds = max(answered, at - next(iter(jobs.values())).at) if jobs else answered
         if speed is None:
-            return _Standing(at, False, False, False, seconds)
+            return _LaneState(at, False, False, False, seconds)
         has_answered = speed.seconds is not None and speed.timeouts == 0
         is_hanging = speed.timeouts >= _TIMEOUTS_OF_A_HANGING_LANE
-        return _Standing(at, True, is_hanging, has_answered and seconds <= _QUICK_SECONDS, seconds)
+        return _LaneState(at, True, is_hanging, has_answered and seconds <= _QUICK_SECONDS, seconds)
 
     def _count(self, lane: Lane, began: _OpenJob, by: int) -> None:
         self._total += by

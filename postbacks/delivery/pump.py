@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -64,7 +65,7 @@ from postbacks.delivery.lanes import (
 )
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
-from postbacks.delivery.wakeups import Calls, Wakeup
+from postbacks.delivery.wakeups import SharedNotifications, Wakeup
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.outages import is_conflict, is_outage
 from postbacks.models.heartbeats import Channel, wake_pumps
@@ -125,7 +126,7 @@ class Pump:
     claim_ids: ClaimIds = field(default_factory=ClaimIds.make)
     journal: BegunRequests = field(default_factory=BegunRequests)
     speeds: Speeds = field(default_factory=dict)  # of lanes, as pumps before have found them
-    calls: Calls = field(default_factory=Calls)
+    notifications: SharedNotifications = field(default_factory=SharedNotifications)
     clock: Callable[[], float] = time.monotonic
     _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     _unlogged: list[Result] = field(default_factory=list)
@@ -159,8 +160,8 @@ class Pump:
             while self._work(self.clock() + seconds) and not self._is_handed_on():
                 pass
             self._stop()
-            if self._is_notified:  # it was called, and does not look any more
-                self._retrying(self._call_others)
+            if self._is_notified:  # this pump does not look any more
+                self._retrying(self._wake_others)
             while self._in_flight or self._unlogged:
                 self._retrying(self.beat)  # apart: what fails in it must not keep results back
                 self._retrying(self._drain)
@@ -393,15 +394,7 @@ class Pump:
         """Log what has come back. What can't be written now is kept for the next cycle."""
         self._wakeup.clear()
         self._logged_at = self.clock()
-        most = 2 * MANY if self._rests.has_neighbors else sys.maxsize
-        try:
-            while len(self._unlogged) < most:
-                lease, result = self._finished.get_nowait()
-                self._unlogged.append((lease, result))
-                self._release_lane(lease.lane)
-                self._heavy.release(lease)
-        except Empty:
-            pass
+        self._collect_finished()
         if not self._unlogged:
             return 0
         made = [(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)]
@@ -431,6 +424,16 @@ class Pump:
         count = len(self._unlogged)
         self._unlogged.clear()
         return count
+
+    def _collect_finished(self) -> None:
+        """Take over what has come back: a little of it while others wait for each step."""
+        most = 2 * MANY if self._rests.has_neighbors else sys.maxsize
+        with suppress(Empty):
+            while len(self._unlogged) < most:
+                lease, result = self._finished.get_nowait()
+                self._unlogged.append((lease, result))
+                self._release_lane(lease.lane)
+                self._heavy.release(lease)
 
     def _forget_begun(
         self, leases: Sequence[Lease], unlogged: Collection[tuple[int, UUID]]
@@ -482,7 +485,7 @@ class Pump:
             self._sleep(max(0.0, min(limits)))
         return True
 
-    def _call_others(self) -> bool:
+    def _wake_others(self) -> bool:
         wake_pumps()
         return True
 
@@ -492,9 +495,9 @@ class Pump:
         return True
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep until something calls, or until finished requests have lingered long enough.
+        """Sleep until a notification, or until finished requests have lingered long enough.
 
-        What calls one pump of this host is left to another one if that was first to wake.
+        A notification for one pump of this host is left to another one that was first to wake.
         """
         ends_at = self.clock() + seconds
         sockets = []
@@ -503,19 +506,19 @@ class Pump:
         with self._wakeup.sleeping():
             while (left := ends_at - self.clock()) > 0 and not self._is_time_to_log():
                 limit = min(left, LINGER_SECONDS) if self._in_flight else left
-                if self._wakeup.wait(limit, *sockets) and sockets and self._is_called():
+                if self._wakeup.wait(limit, *sockets) and sockets and self._takes_notification():
                     self._is_notified = True
                     break
 
-    def _is_called(self) -> bool:
-        """Read what has come since the last statement, and tell whether it calls this pump."""
+    def _takes_notification(self) -> bool:
+        """Read what has come since the last statement; tell whether this pump answers any of it."""
         session = connection.connection.pgconn
         with connection.wrap_database_errors:
             session.consume_input()
-            payloads = [call.extra for call in iter(session.notifies, None)]
+            payloads = [notification.extra for notification in iter(session.notifies, None)]
         if self._is_stopping:
             return False
-        taken = [payload for payload in payloads if self.calls.take(payload)]
+        taken = [payload for payload in payloads if self.notifications.take(payload)]
         return bool(taken)
 
 

@@ -1,4 +1,4 @@
-"""⑦ Wakes pumps: the threads that send wake theirs, a notification one of a host's that sleep."""
+"""⑦ Wakes pumps: threads that send wake their own pump, a notification wakes one of a host's."""
 
 import fcntl
 import logging
@@ -15,11 +15,11 @@ from typing import Self
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED = 256  # calls that have been taken
+_REMEMBERED = 256  # notifications that have been taken
 _MOST_DIGITS = 18  # of 64 bits
 _TRIES = 1_000
-_CALL = struct.Struct("<qd")  # its number, and when it was taken
-_ONE_CALL_SECONDS = 60.0  # in which all pumps but frozen ones have woken
+_TAKEN = struct.Struct("<qd")  # its number, and when it was taken
+_REPEAT_SECONDS = 60.0  # in which all pumps but frozen ones have woken
 
 
 @dataclass(slots=True)
@@ -77,12 +77,12 @@ class Wakeup:
         return bool(ready)
 
 
-class Calls:
+class SharedNotifications:
     """Has one of a host's sleeping pumps answer a notification that reaches them all.
 
-    The first to wake takes it, in a file that they share. So nobody takes a call who is busy, has
-    died or is frozen. What goes wrong with the file wakes a pump too many, never one too few. A
-    number that comes again a minute later is another call: PostgreSQL was restored from a backup.
+    The first to wake takes it, in a file that they share: pumps that are busy, dead or frozen take
+    none. An error of the file wakes a pump too many, never one too few. A number that comes again a
+    minute later is another notification: PostgreSQL was restored from a backup.
     """
 
     def __init__(self, path: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
@@ -97,26 +97,26 @@ class Calls:
             logger.warning("Every event wakes all pumps of this host: %s", error)
 
     def take(self, payload: bytes) -> bool:
-        """Tell whether this pump answers a call: one without a payload is for all of them."""
+        """Tell whether this pump answers a notification; one without a number is for all."""
         if self._file is None or not payload.isdigit() or len(payload) > _MOST_DIGITS:
             return True
         number, now = int(payload), self._clock()
-        place = _CALL.size * (number % _REMEMBERED)
+        place = _TAKEN.size * (number % _REMEMBERED)
         try:
             with _locked(self._file) as is_locked:
                 if is_locked and self._is_taken(number, now, place):
                     return False
-                os.pwrite(self._file, _CALL.pack(number, now), place)
+                os.pwrite(self._file, _TAKEN.pack(number, now), place)
         except OSError:  # the disk is full
-            logger.debug("A call could not be noted", exc_info=True)
+            logger.debug("A notification could not be noted as taken", exc_info=True)
         return True
 
     def _is_taken(self, number: int, now: float, place: int) -> bool:
-        noted = os.pread(self._file, _CALL.size, place)  # type: ignore[arg-type]  # it is open
-        if len(noted) < _CALL.size:
+        noted = os.pread(self._file, _TAKEN.size, place)  # type: ignore[arg-type]  # it is open
+        if len(noted) < _TAKEN.size:
             return False
-        taken, at = _CALL.unpack(noted)
-        return bool(taken == number and abs(now - at) < _ONE_CALL_SECONDS)
+        taken, at = _TAKEN.unpack(noted)
+        return bool(taken == number and abs(now - at) < _REPEAT_SECONDS)
 
     def close(self) -> None:
         if self._file is not None:

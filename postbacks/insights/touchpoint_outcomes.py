@@ -1,4 +1,4 @@
-"""What became of touchpoints: which earned an install, which lost or were rejected, and why."""
+"""The outcomes of touchpoints: which earned an install, which lost or were rejected, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

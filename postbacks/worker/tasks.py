@@ -36,7 +36,7 @@ from postbacks.delivery.dead_pumps import (
 from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.lanes import Speeds
 from postbacks.delivery.pump import Pump
-from postbacks.delivery.wakeups import Calls
+from postbacks.delivery.wakeups import SharedNotifications
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
@@ -83,7 +83,7 @@ def run_pump(slot: int) -> None:
     ids = ClaimIds.make()
     beat_pump = PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids, seat.keep)
     journal = BegunRequests(ids.journal)
-    calls = Calls(settings.DATA_DIR / "pump_calls")
+    notifications = SharedNotifications(settings.DATA_DIR / "pump_notifications")
     try:
         with TestSender() as tests, open_transport() as transport:
 
@@ -95,19 +95,19 @@ def run_pump(slot: int) -> None:
 
             Pump(
                 transport=transport,
-                decide=functools.partial(pipeline.work, set_apart=decide_elsewhere),
+                decide=functools.partial(pipeline.work, decide_elsewhere=decide_elsewhere),
                 prepare=rendering.render_postbacks,
                 beat=beat_or_stop,
                 hand_on=seat.hand_on,
                 claim_ids=ids,
                 journal=journal,
-                calls=calls,
+                notifications=notifications,
                 speeds=_SPEEDS,
             ).run(seconds_until_turn(slot))
         journal.close()
         WorkerHeartbeat.objects.filter(name=beat_pump.name).delete()
     finally:
-        calls.close()
+        notifications.close()
         seat.release()
         ids.release_lock()
 

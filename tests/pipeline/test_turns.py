@@ -158,9 +158,9 @@ def test_expensive_rules_are_decided_in_another_process_while_others_have_events
     while not postbacks_of(quiet) or not asked:
         rounds += 1
         with database.as_role(roles.WORKER):
-            pipeline.work(set_apart=asked.append)
+            pipeline.work(decide_elsewhere=asked.append)
 
-    assert rounds <= 3  # one that breaks off at the first slow event, one for the other, one to ask
+    assert rounds <= 3  # one that is aborted at the first slow event, one for the other, one to ask
     assert asked == [gem.organization.pk]
     assert postbacks_of(gem) == []
     with tenant(gem.organization.pk):  # to have had too little time is no fault of theirs

@@ -19,7 +19,7 @@ from postbacks.delivery.enqueue import EarlyClaim
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.pump import Pump
-from postbacks.delivery.wakeups import Calls
+from postbacks.delivery.wakeups import SharedNotifications
 from postbacks.infrastructure.database import roles
 from postbacks.models.heartbeats import Channel, wake_pumps
 from tests import database
@@ -33,8 +33,8 @@ WHERE pid = %s AND state = 'idle' AND query LIKE '-- Find the queues of lanes%%'
 """
 _TAKE_AND_DIE = """
 import os, pathlib, signal, sys
-from postbacks.delivery.wakeups import Calls
-assert Calls(pathlib.Path(sys.argv[1])).take(sys.argv[2].encode())
+from postbacks.delivery.wakeups import SharedNotifications
+assert SharedNotifications(pathlib.Path(sys.argv[1])).take(sys.argv[2].encode())
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -50,7 +50,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 class SleepingPump:
     """A pump in a thread of its own, which by itself would sleep for a minute."""
 
-    calls: Calls
+    notifications: SharedNotifications
     beat_seconds: float = 60.0
     looks: int = 0
     ahead: float = 0.0
@@ -70,7 +70,7 @@ class SleepingPump:
                     prepare=rendering.render_postbacks,
                     beat=lambda: True,
                     beat_seconds=self.beat_seconds,
-                    calls=self.calls,
+                    notifications=self.notifications,
                     clock=lambda: time.monotonic() + self.ahead,
                 ).run(300.0)
         finally:
@@ -108,7 +108,7 @@ def asleep(*pumps: SleepingPump) -> Iterator[None]:
 
 
 def test_a_call_is_taken_once_on_a_host_and_one_without_a_payload_by_all(tmp_path: Path) -> None:
-    pumps = [Calls(tmp_path / "new" / "calls") for _ in range(3)]
+    pumps = [SharedNotifications(tmp_path / "new" / "calls") for _ in range(3)]
     for number in range(1, 3_000):
         first = number % 3
         answers = [pump.take(b"%d" % number) for pump in pumps[first:] + pumps[:first]]
@@ -123,7 +123,9 @@ def test_a_call_is_taken_once_on_a_host_and_one_without_a_payload_by_all(tmp_pat
 def test_a_number_that_comes_again_is_another_call(tmp_path: Path) -> None:
     """As after a backup was restored: PostgreSQL counts from where it was, the file remains."""
     seconds = [100.0]
-    first, second = (Calls(tmp_path / "calls", clock=lambda: seconds[0]) for _ in range(2))
+    first, second = (
+        SharedNotifications(tmp_path / "calls", clock=lambda: seconds[0]) for _ in range(2)
+    )
     assert [first.take(b"7"), second.take(b"7")] == [True, False]
     seconds[0] += 59
     assert not first.take(b"7")
@@ -142,11 +144,11 @@ def test_without_a_file_that_can_be_locked_and_written_every_pump_is_called(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "file").touch()
-    nowhere = Calls(tmp_path / "file" / "calls")
+    nowhere = SharedNotifications(tmp_path / "file" / "calls")
     assert nowhere.take(b"1")
     assert nowhere.take(b"1")
 
-    first, second = Calls(tmp_path / "calls"), Calls(tmp_path / "calls")
+    first, second = SharedNotifications(tmp_path / "calls"), SharedNotifications(tmp_path / "calls")
     assert first.take(b"1")
     with (tmp_path / "calls").open("rb") as frozen:
         fcntl.flock(frozen, fcntl.LOCK_EX)
@@ -174,7 +176,7 @@ def test_of_two_sleeping_pumps_an_event_wakes_one(
 ) -> None:
     gem = make_tenant()
     make_tenant_rule(gem, ok_partner.url)
-    pumps = [SleepingPump(Calls(tmp_path / "calls")) for _ in range(2)]
+    pumps = [SleepingPump(SharedNotifications(tmp_path / "calls")) for _ in range(2)]
     with asleep(*pumps):
         before = [pump.looks for pump in pumps]
         record(gem, event())
@@ -191,7 +193,7 @@ def test_a_sleeping_pump_takes_what_comes_while_another_is_busy_or_frozen(
 ) -> None:
     gem = make_tenant()
     make_tenant_rule(gem, ok_partner.url)
-    busy, sleeping = (SleepingPump(Calls(tmp_path / "calls")) for _ in range(2))
+    busy, sleeping = (SleepingPump(SharedNotifications(tmp_path / "calls")) for _ in range(2))
     busy.is_busy.set()
     with asleep(busy, sleeping):
         wait_until(lambda: busy.looks)
@@ -209,7 +211,7 @@ def test_what_a_killed_pump_was_called_for_waits_for_no_more_than_the_next_heart
     gem = make_tenant()
     make_tenant_rule(gem, ok_partner.url)
     ((last,),) = database.superuser().execute("SELECT last_value FROM event_key_id_seq").fetchall()
-    with asleep(SleepingPump(Calls(tmp_path / "calls"), beat_seconds=0.5)):
+    with asleep(SleepingPump(SharedNotifications(tmp_path / "calls"), beat_seconds=0.5)):
         for number in (last + 1, last + 2):  # nothing was drawn from the sequence yet, or one was
             command = [sys.executable, "-c", _TAKE_AND_DIE, str(tmp_path / "calls"), str(number)]
             assert subprocess.run(command, check=False).returncode == -9
@@ -220,7 +222,7 @@ def test_what_a_killed_pump_was_called_for_waits_for_no_more_than_the_next_heart
 @pytest.mark.django_db(transaction=True)
 def test_a_pump_that_is_called_as_its_time_ends_calls_the_others(tmp_path: Path) -> None:
     gem = make_tenant()
-    ending = SleepingPump(Calls(tmp_path / "calls"))
+    ending = SleepingPump(SharedNotifications(tmp_path / "calls"))
     with asleep(ending), database.superuser().cursor() as cursor:
         ending.ahead = 1_000.0
         cursor.execute(f"LISTEN {Channel.WORK.value}")

@@ -1,4 +1,4 @@
-"""Clicks and impressions with what became of each. Servers and apps report to the same address."""
+"""Clicks and impressions, each with its outcome. Servers and apps report to the same address."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -44,7 +44,7 @@ class OutcomeSerializer(serializers.Serializer):
 
 
 class TouchpointListSerializer(serializers.ListSerializer):
-    """Finds out what became of all rows of a page at once."""
+    """Finds the outcomes of all rows of a page at once."""
 
     child: "TouchpointSerializer"
 

@@ -25,7 +25,7 @@ WITH input AS MATERIALIZED (
     SELECT id, organization_id, received_at FROM fresh JOIN input USING (id)
 )
 SELECT count(*), pg_notify(
-    -- A few events call one pump, which is enough for them.
+    -- A few events wake one pump of each host, which is enough for them.
     :'Channel.WORK', CASE WHEN count(*) <= 100 THEN min(id)::text END
 )
 FROM fresh

@@ -49,7 +49,7 @@ WITH organization AS MATERIALIZED (
     INSERT INTO undecided_event (id, organization_id, received_at)
     SELECT id, %(organization)s, received_at FROM fresh
 ), notified AS (
-    -- A few events call one pump, which is enough for them.
+    -- A few events wake one pump of each host, which is enough for them.
     SELECT pg_notify(:'Channel.WORK', CASE WHEN count(*) <= 100 THEN min(id)::text END)
     FROM fresh HAVING count(*) > 0
 )
