@@ -169,7 +169,10 @@ def test_expensive_rules_are_decided_in_another_process_while_others_have_events
     with database.as_role(roles.WORKER):
         pipeline.decide_apart(gem.organization.pk, seconds=10.0)
 
-    assert [postback.reason for postback in postbacks_of(gem)] == ["rule_too_expensive"] * 9
+    reasons = Counter(postback.reason for postback in postbacks_of(gem))
+    assert reasons["rule_too_expensive"] >= 2 * 3
+    # A slow processor leaves the third rule of an event little time.
+    assert reasons["rule_too_expensive"] + reasons["no_time_left"] == 9
 
 
 def test_what_is_set_apart_is_asked_for_now_and_then_and_tried_again_after_a_minute() -> None:
