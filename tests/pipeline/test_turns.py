@@ -150,12 +150,14 @@ def test_a_batch_over_its_budget_decides_nothing_and_is_shorter_next_time() -> N
 
 def test_expensive_rules_are_decided_in_another_process_while_others_have_events() -> None:
     gem, quiet = _with_slow_rules(), _quiet()
+    record(quiet, event())
+    decide_once()  # it is known as a neighbor
     record(gem, *(event(params={"text": SLOW_TEXT}) for _ in range(3)))
     record(quiet, event())
     asked: list[int] = []
 
     rounds = 0
-    while not postbacks_of(quiet) or not asked:
+    while len(postbacks_of(quiet)) < 2 or not asked:
         rounds += 1
         with database.as_role(roles.WORKER):
             pipeline.work(decide_elsewhere=asked.append)
@@ -273,7 +275,9 @@ def test_a_rule_that_is_too_expensive_skips_its_own_events_and_says_so() -> None
 
     outcomes = {postback.rule_id: postback.reason for postback in postbacks_of(gem)}
     assert outcomes.pop(plain.pk) == ""
-    assert set(outcomes.values()) == {"rule_too_expensive"}
+    assert outcomes[slow.pk] == "rule_too_expensive"
+    # A slow processor leaves the third rule little time.
+    assert set(outcomes.values()) <= {"rule_too_expensive", "no_time_left"}
     assert len(outcomes) == 3
     rules = {
         row["id"]: row.get("too_expensive")
