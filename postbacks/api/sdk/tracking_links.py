@@ -43,7 +43,7 @@ class LinkVisit:
 
 
 @dataclass(slots=True)
-class Call:
+class LinkCall:
     """One call of a link: what it records, what it answers a person, and whether it is too much.
 
     It is counted once, though it is answered again when the configuration changes meanwhile.
@@ -59,7 +59,7 @@ class ServerReport:
     """What a network's server reports by a link, and the address from which it does."""
 
     link: KnownLink
-    call: Call
+    call: LinkCall
     parameters: LinkParameters
     signature: str
     address: str | None
@@ -74,17 +74,17 @@ class ServerReport:
 @own_transactions
 def click(request: HttpRequest, token: str) -> HttpResponse:
     """Record a click and redirect to the store; answer a network's server with our id of it."""
-    return _answer(request, token, Call(TouchpointKind.CLICK, _redirect))
+    return _answer(request, token, LinkCall(TouchpointKind.CLICK, _redirect))
 
 
 @csrf_exempt
 @own_transactions
 def impression(request: HttpRequest, token: str) -> HttpResponse:
     """Record an impression and answer a pixel; answer a network's server with our id of it."""
-    return _answer(request, token, Call(TouchpointKind.IMPRESSION, _pixel))
+    return _answer(request, token, LinkCall(TouchpointKind.IMPRESSION, _pixel))
 
 
-def _answer(request: HttpRequest, token: str, call: Call) -> HttpResponse:
+def _answer(request: HttpRequest, token: str, call: LinkCall) -> HttpResponse:
     if request.method not in {"GET", "HEAD"}:
         return problem(405, "A tracking link is opened with GET.", headers={"Allow": "GET, HEAD"})
     address = client_address(request)
@@ -97,7 +97,7 @@ def _answer(request: HttpRequest, token: str, call: Call) -> HttpResponse:
 
 
 def _answer_for(
-    request: HttpRequest, ids: tuple[int, int], call: Call, version: int | None
+    request: HttpRequest, ids: tuple[int, int], call: LinkCall, version: int | None
 ) -> HttpResponse:
     address = client_address(request)
     query = _query(request)
