@@ -29,6 +29,7 @@ _ARGUMENTS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",  # we stay here
     "--enable-blink-features=ComputedAccessibilityInfo",  # names as a screen reader says them
     "--force-color-profile=srgb",  # pictures come out the same everywhere
+    "--font-render-hinting=none",  # letters as wide as with windows
     "--hide-scrollbars",
     "--process-per-site",  # a new page joins an open one: its scripts are compiled already
 )
