@@ -1,22 +1,24 @@
 """What every address of the management API has in common: caller, rights, tenant, parameters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar, cast
 
 from django.db import IntegrityError, connection, transaction
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework import exceptions, mixins, status
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
 from apps_registry.client_address import client_address
 from apps_registry.models import ApiToken
 from apps_registry.roles import RIGHTS, Right, allows
 from apps_registry.tenancy import Lifecycle, TenantModel, tenant
-from postbacks.api.authentication import Caller, TokenAuthentication
+from postbacks.api.authentication import Caller, SdkKeyAuthentication, TokenAuthentication
 from postbacks.api.csv_lists import CsvLists, CsvRenderer
 from postbacks.api.pagination import NewestFirst
 from postbacks.api.problems import Conflict
@@ -118,6 +120,31 @@ class OrganizationViewSet(CsvLists):
     def _enter(self, request: Request) -> None:
         self._transaction.enter_context(tenant(self.caller.organization_id))
         self._transaction.enter_context(acting_as(_token_actor(request)))
+
+
+class ReportedViewSet(OrganizationViewSet):
+    """Serves rows that API tokens read and SDK keys write, by POST to the same address.
+
+    `report_view` answers the POST. A subclass names its `post` as `create`, so that routes and the
+    document know it.
+    """
+
+    report_view: ClassVar[type[APIView]]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Hand a POST to the view of machines, which has keys and transactions of its own."""
+        if self._is_report(request.method, kwargs):
+            return self.report_view.as_view()(request)
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Let SDK keys write and API tokens read."""
+        if self._is_report(getattr(self.request, "method", None), self.kwargs):
+            return [SdkKeyAuthentication()]
+        return super().get_authenticators()
+
+    def _is_report(self, method: str | None, kwargs: Mapping[str, Any]) -> bool:
+        return method == "POST" and self.lookup_url_kwarg not in kwargs
 
 
 class RegistryViewSet(OrganizationViewSet):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import StreamingHttpResponse
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -38,6 +38,11 @@ class CsvLists(GenericViewSet):
 
     model: ClassVar[type[TenantModel]]
     time_key: ClassVar[str | None] = None
+
+    @property
+    def kinds(self) -> Sequence[Q]:
+        """Return the conditions that part the rows as the index has them in order."""
+        return (Q(),)
 
     def get_renderers(self) -> list[BaseRenderer]:
         renderers = super().get_renderers()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -71,7 +71,7 @@ class NewestFirst(BasePagination):
 
 def keyset_list(rows: QuerySet, view: Any) -> KeysetList[Any]:
     """Return the rows in the order that a view lists them in."""
-    return KeysetList(rows, view.time_key, kinds=getattr(view, "kinds", (Q(),)))
+    return KeysetList(rows, view.time_key, kinds=view.kinds)
 
 
 def read_cursor(view: Any) -> ApiCursor | None:

@@ -4,18 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models.fields.json import KeyTextTransform
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry.models import App
 from apps_registry.roles import RIGHT_TO, Right
-from postbacks.api.authentication import SdkKeyAuthentication
-from postbacks.api.base import OrganizationViewSet
+from postbacks.api.base import ReportedViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField, format_time
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery, Query
@@ -113,7 +111,7 @@ class ExplainedSerializer(serializers.Serializer):
     )
 
 
-class EventViewSet(OrganizationViewSet):
+class EventViewSet(ReportedViewSet):
     """Events that apps and servers reported."""
 
     model = Event
@@ -124,19 +122,8 @@ class EventViewSet(OrganizationViewSet):
     lookup_field = "event_id"
     lookup_url_kwarg = "event_id"
 
-    create = SdkEventsView.post  # so that routes and the document know it; `dispatch` answers
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Hand a POST to the SDK's view, which has keys and transactions of its own."""
-        if request.method == "POST" and "event_id" not in kwargs:
-            return SdkEventsView.as_view()(request)
-        return super().dispatch(request, *args, **kwargs)
-
-    def get_authenticators(self) -> list[BaseAuthentication]:
-        """Let SDK keys write and API tokens read."""
-        if getattr(self.request, "method", None) == "POST" and "event_id" not in self.kwargs:
-            return [SdkKeyAuthentication()]
-        return super().get_authenticators()
+    report_view = SdkEventsView
+    create = SdkEventsView.post
 
     def get_queryset(self) -> Any:
         # The apps in a query of their own: a join might keep PostgreSQL from reading days in order.

@@ -4,15 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.authentication import BaseAuthentication
 
 from apps_registry.models import App, Campaign, Partner, TrackingLink
 from apps_registry.roles import Right
-from postbacks.api.authentication import SdkKeyAuthentication
-from postbacks.api.base import OrganizationViewSet
+from postbacks.api.base import ReportedViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import PageQuery
 from postbacks.api.sdk.touchpoints import TouchpointsView
@@ -128,7 +125,7 @@ class TouchpointQuery(PageQuery):
         return super().narrow(rows.filter(touchpoints_with(with_id)) if with_id else rows)
 
 
-class TouchpointViewSet(OrganizationViewSet):
+class TouchpointViewSet(ReportedViewSet):
     """Clicks and impressions that tracking links recorded and servers reported."""
 
     model = Touchpoint
@@ -137,24 +134,13 @@ class TouchpointViewSet(OrganizationViewSet):
     rights = {"list": Right.READ, "retrieve": Right.READ}
     time_key = "received_at"
 
-    create = TouchpointsView.post  # so that routes and the document know it; `dispatch` answers
+    report_view = TouchpointsView
+    create = TouchpointsView.post
 
     @property
     def kinds(self) -> Sequence[Q]:
         """Return the conditions of the kinds that are listed, each in the order of an index."""
         return kinds_of_touchpoints(self.query.validated_data.get("kind", ""))
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Hand a POST to the view of machines, which has keys and transactions of its own."""
-        if request.method == "POST" and "id" not in kwargs:
-            return TouchpointsView.as_view()(request)
-        return super().dispatch(request, *args, **kwargs)
-
-    def get_authenticators(self) -> list[BaseAuthentication]:
-        """Let SDK keys write and API tokens read."""
-        if getattr(self.request, "method", None) == "POST" and "id" not in self.kwargs:
-            return [SdkKeyAuthentication()]
-        return super().get_authenticators()
 
     def get_queryset(self) -> Any:
         return super().get_queryset().prefetch_related("app", "partner", "campaign", "link")
