@@ -1,4 +1,4 @@
-"""What rarely changes, kept in the memory of a process: SDK keys, each with its app.
+"""What rarely changes, kept in the memory of a process: keys of SDKs and clicks, apps and links.
 
 Whatever changes such a row writes `configuration_version` in the same transaction, by triggers, so
 that no writer can forget to. A process reads the version at most every half second and forgets

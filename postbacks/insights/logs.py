@@ -235,15 +235,21 @@ def touchpoints_with(text: str) -> Q:
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = TouchpointKey.objects.filter(app_id__in=apps, key__in=keys).order_by("-occurred_at")
     rows = dict(by_key.values_list("touchpoint_id", "received_at")[:_MOST_BY_KEY])
-    public_id = uuid_or_none(text)
-    if public_id and (made_at := moment_of(public_id)):
-        made_then = Q(received_at__range=(made_at - _CLOCKS_DIFFER, made_at + _CLOCKS_DIFFER))
-        own = Touchpoint.objects.filter(made_then, public_id=public_id)
-        rows |= dict(own.values_list("pk", "received_at"))
+    if public_id := uuid_or_none(text):
+        rows |= dict(touchpoints_of([public_id]).values_list("pk", "received_at"))
     condition = Q(pk__in=[])
     if rows:  # reads no more days than those of the matches
         condition = Q(pk__in=rows, received_at__range=(min(rows.values()), max(rows.values())))
     return condition
+
+
+def touchpoints_of(public_ids: Sequence[UUID]) -> "QuerySet[Touchpoint]":
+    """Return touchpoints by our own IDs; the moments in these limit the days that are read."""
+    moments = [moment for public_id in public_ids if (moment := moment_of(public_id))]
+    if not moments:
+        return Touchpoint.objects.none()
+    days = (min(moments) - _CLOCKS_DIFFER, max(moments) + _CLOCKS_DIFFER)
+    return Touchpoint.objects.filter(received_at__range=days, public_id__in=public_ids)
 
 
 def audit_log(search: AuditSearch, cursor: Cursor) -> KeysetPage[AuditEntry]:

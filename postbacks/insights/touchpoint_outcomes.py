@@ -40,7 +40,7 @@ class TouchpointOutcome:
 
 
 def outcomes_of(touchpoints: Sequence[Touchpoint]) -> dict[UUID, TouchpointOutcome]:
-    """Return what each has come to, by its public ID, from four statements however many they are.
+    """Return what each has come to, by its public ID, with as many statements for many as for one.
 
     An install that only had its address in common is found until its credit is final.
     """
@@ -85,28 +85,33 @@ def _decisions_about(touchpoints: Sequence[Touchpoint]) -> Sequence[Attribution]
     current = Attribution.objects.filter(
         install__in=installs, version=F("install__attribution_version")
     )
-    return list(
-        current.order_by("-install_id").prefetch_related("install__partner", "install__campaign")
-    )
+    return list(current.order_by("-install_id").prefetch_related("install__partner"))
 
 
 def _verdicts(decision: Attribution) -> Iterator[tuple[UUID, TouchpointOutcome]]:
     """Yield what a decision says of each touchpoint that it names."""
-    judged = [(row, False) for row in json_objects(decision.candidates)]
-    judged += [(row, True) for row in json_objects(decision.rejections)]
-    for row, is_fraud in judged:
+    for row, status in judged_touchpoints(decision):
         public_id = uuid_or_none(str(row.get("touchpoint")))
-        if public_id is None:
-            continue
+        if public_id is not None:
+            reason = str(row.get("reason") or "").rpartition(":")[2]
+            sentence = str(row.get("sentence") or "")
+            yield public_id, TouchpointOutcome(status, reason, sentence, decision.install)
+
+
+def judged_touchpoints(
+    decision: Attribution,
+) -> Iterator[tuple[Mapping[str, Any], TouchpointStatus]]:
+    """Yield a decision's row on each touchpoint that it names, with what the touchpoint came to."""
+    for row in json_objects(decision.candidates):
         prefix, _, reason = str(row.get("reason") or "").rpartition(":")
-        if is_fraud or prefix == reasons.REJECTED:
-            status = TouchpointStatus.REJECTED
+        if prefix == reasons.REJECTED:
+            yield row, TouchpointStatus.REJECTED
         elif reason == reasons.WON:
-            status = TouchpointStatus.CREDITED
+            yield row, TouchpointStatus.CREDITED
         else:
-            status = TouchpointStatus.LOST
-        sentence = str(row.get("sentence") or "")
-        yield public_id, TouchpointOutcome(status, reason, sentence, decision.install)
+            yield row, TouchpointStatus.LOST
+    for row in json_objects(decision.rejections):
+        yield row, TouchpointStatus.REJECTED
 
 
 def json_objects(stored: object) -> Iterator[Mapping[str, Any]]:

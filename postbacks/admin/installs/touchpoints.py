@@ -5,28 +5,25 @@ A decision's JSON outlives its touchpoints: names may be erased, and rows long g
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
-from django.db.models import Q
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.theme import Tone
 from postbacks.admin.logs.columns import attribution_label
 from postbacks.attribution import matching
-from postbacks.attribution.reasons import REJECTED, WON
+from postbacks.attribution.reasons import WON
 from postbacks.insights import wording
-from postbacks.insights.touchpoint_outcomes import json_objects
+from postbacks.insights.logs import touchpoints_of
+from postbacks.insights.touchpoint_outcomes import TouchpointStatus, judged_touchpoints
 from postbacks.models import Attribution, Install, InstallState, Touchpoint
 from postbacks.values.attribution import ORGANIC
 from postbacks.values.uuid7 import uuid_or_none
 
 # Their sentences have the time to the install, where they have figures.
 _ABOUT_TIME_TO_INSTALL = frozenset({"out_of_window", "after_install"})
-_NEAR = timedelta(hours=1)  # between the time in a touchpoint's id and its arrival
-_LATEST_MILLISECONDS = 4_102_444_800_000  # the year 2100; a later one is no id of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +102,12 @@ class TouchpointView:
 
 def touchpoint_views(install: Install, decisions: Sequence[Attribution]) -> list[TouchpointView]:
     """Return every touchpoint that a decision names, as the latest one judged it."""
-    judged: dict[str, tuple[Mapping[str, Any], bool]] = {}
+    judged: dict[str, tuple[Mapping[str, Any], TouchpointStatus]] = {}
     for decision in decisions:
-        for row in json_objects(decision.candidates):
-            judged[_text(row, "touchpoint") or str(len(judged))] = (row, False)
-        for row in json_objects(decision.rejections):
-            judged[_text(row, "touchpoint") or str(len(judged))] = (row, True)
+        for row, status in judged_touchpoints(decision):
+            judged[_text(row, "touchpoint") or str(len(judged))] = (row, status)
     stored = {str(touchpoint.public_id): touchpoint for touchpoint in _stored(judged)}
-    return [
-        _view(install, row, stored.get(key), is_rejected=is_rejected)
-        for key, (row, is_rejected) in judged.items()
-    ]
+    return [_view(install, row, stored.get(key), status) for key, (row, status) in judged.items()]
 
 
 def time_between(touched: datetime, installed: datetime) -> str:
@@ -128,7 +120,7 @@ def time_between(touched: datetime, installed: datetime) -> str:
 
 
 def _view(
-    install: Install, row: Mapping[str, Any], stored: Touchpoint | None, *, is_rejected: bool
+    install: Install, row: Mapping[str, Any], stored: Touchpoint | None, status: TouchpointStatus
 ) -> TouchpointView:
     at = _moment(row) or (stored.occurred_at if stored else None)
     reason = _text(row, "reason")
@@ -143,27 +135,15 @@ def _view(
         sentence=_text(row, "sentence"),
         method=_METHODS.get(method, method.replace("_", " ")),
         before=time_between(at, install.installed_at) if at and not is_said else "",
-        is_rejected=is_rejected or reason.startswith(REJECTED),
+        is_rejected=status == TouchpointStatus.REJECTED,
         row=stored,
     )
 
 
 def _stored(texts: Iterable[str]) -> list[Touchpoint]:
-    """Return the touchpoints that still exist; the times in their ids limit the days to read."""
-    ids = [public_id for text in texts if (public_id := uuid_or_none(text))]
-    moments = sorted(moment for public_id in ids if (moment := _moment_of(public_id)))
-    if not moments:
-        return []
-    days = Q(received_at__range=(moments[0] - _NEAR, moments[-1] + _NEAR))
-    rows = Touchpoint.objects.filter(days, public_id__in=ids)
+    """Return the touchpoints that still exist."""
+    rows = touchpoints_of([public_id for text in texts if (public_id := uuid_or_none(text))])
     return list(rows.prefetch_related("campaign", "partner", "link"))
-
-
-def _moment_of(public_id: UUID) -> datetime | None:
-    milliseconds = public_id.int >> 80
-    if public_id.version != 7 or milliseconds > _LATEST_MILLISECONDS:
-        return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

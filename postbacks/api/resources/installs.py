@@ -13,6 +13,7 @@ from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import PageQuery
 from postbacks.attribution import reasons
+from postbacks.insights.touchpoint_outcomes import json_objects
 from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
 from postbacks.values.attribution import ORGANIC
 from postbacks.values.identifiers import install_id_spellings
@@ -209,22 +210,20 @@ def _decision(install: Install) -> Attribution | None:
 
 def _considered(stored: object) -> Iterator[dict[str, object]]:
     """Yield touchpoints as they were stored; erased values are null."""
-    rows: Sequence[object] = stored if isinstance(stored, list) else ()
-    for row in rows:
-        if isinstance(row, Mapping):
-            yield {
-                "touchpoint": _text(row, "touchpoint"),
-                "reason": _text(row, "reason") or "",
-                "sentence": _text(row, "sentence"),
-                "kind": _text(row, "kind"),
-                "method": _text(row, "method"),
-                "partner_name": _text(row, "partner"),
-                "campaign_name": _text(row, "campaign"),
-                "occurred_at": _text(row, "occurred_at"),
-                "measured": _number(row, "measured"),
-                "limit": _number(row, "limit"),
-                "unit": _text(row, "unit"),
-            }
+    for row in json_objects(stored):
+        yield {
+            "touchpoint": _text(row, "touchpoint"),
+            "reason": _text(row, "reason") or "",
+            "sentence": _text(row, "sentence"),
+            "kind": _text(row, "kind"),
+            "method": _text(row, "method"),
+            "partner_name": _text(row, "partner"),
+            "campaign_name": _text(row, "campaign"),
+            "occurred_at": _text(row, "occurred_at"),
+            "measured": _number(row, "measured"),
+            "limit": _number(row, "limit"),
+            "unit": _text(row, "unit"),
+        }
 
 
 def _text(row: Mapping[str, Any], name: str) -> str | None:

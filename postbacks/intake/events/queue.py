@@ -105,12 +105,14 @@ class OrganizationTurns:
 
     def waiting(self, limit: int) -> list[WaitingOrganization]:
         """Return organizations with undecided events, many of them by turns."""
-        found = self._walk(limit)
-        if not found and self._after:
+        organizations = self._walk(limit)
+        if not organizations and self._after:
             self._after = 0
-            found = self._walk(limit)
-        self._after = found[-1].organization_id if len(found) == MOST_ORGANIZATIONS else 0
-        return found
+            organizations = self._walk(limit)
+        self._after = (
+            organizations[-1].organization_id if len(organizations) == MOST_ORGANIZATIONS else 0
+        )
+        return organizations
 
     def share(self, waiting: Sequence[WaitingOrganization], limit: int) -> dict[int, int]:
         """Return how many events of each organization the next batch takes, as far as it has time.
