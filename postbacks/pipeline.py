@@ -49,6 +49,7 @@ from postbacks.delivery.enqueue import (
     enqueue_postbacks,
     rules_already_applied,
 )
+from postbacks.insights.figure_changes import count_events
 from postbacks.intake.claims import meta
 from postbacks.intake.claims.apple_ads import queue_claims
 from postbacks.intake.events.queue import (
@@ -220,6 +221,7 @@ def _decide(dequeued: Sequence[UndecidedRow], budget: Budget, claim: EarlyClaim 
     decisions = decide_postbacks(events, contexts, now=now, budget=budget)
     postbacks = [_new_postback(decision) for decision in decisions]
     enqueue_postbacks(postbacks, claim=claim, events=events)
+    count_events(events, contexts)
     return len(events)
 
 
@@ -275,6 +277,7 @@ def _new_postback(decision: Decision) -> NewPostback:
         event_received_at=event.received_at,
         install_id=decision.install.install_id,
         attribution_version=decision.install.attribution_version,
+        campaign_ref=decision.install.campaign_id,
         installed_at=decision.install.installed_at,
         delay_seconds=rule.definition.delay_seconds,
         host=rule.lane,

@@ -22,7 +22,7 @@ from postbacks.attribution.recording import credit_columns
 from postbacks.attribution.settings import load_settings
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
-from postbacks.models import InstallKind
+from postbacks.models import FigureKind, InstallKind
 from postbacks.models.system_events import add_system_events
 from postbacks.values.attribution import known_facts
 from postbacks.values.events import StoredEvent
@@ -32,7 +32,7 @@ LATE_TOUCH = "late_touch"
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
-_CHANGE_CREDITS = load_sql("postbacks.attribution", "change_credits")
+_CHANGE_CREDITS = load_sql("postbacks.attribution", "change_credits", FigureKind)
 
 _UPDATE_CANDIDATES = """
 UPDATE attribution SET candidates = row.candidates, rejections = row.rejections

@@ -9,6 +9,7 @@ import msgspec
 from postbacks.attribution.credited import CreditedOpening
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.models.figures import FigureKind
 from postbacks.models.installs import InstallState
 from postbacks.values import identifiers
 from postbacks.values.attribution import AttributionFacts, known_facts
@@ -41,7 +42,7 @@ _TOUCHPOINT_COLUMNS = (
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
-_RECORD = load_sql("postbacks.attribution", "record_installs", InstallState)
+_RECORD = load_sql("postbacks.attribution", "record_installs", FigureKind, InstallState)
 
 _SAVE_OPENS = """
 WITH opened AS (

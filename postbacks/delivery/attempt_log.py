@@ -19,7 +19,7 @@ from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.prepared import load_sql, within_days
-from postbacks.models import PostbackStatus, RuleStatus
+from postbacks.models import FigureKind, PostbackStatus, RuleStatus
 from postbacks.models.days import whole_days
 from postbacks.values.outgoing_request import Lease
 
@@ -81,6 +81,7 @@ _LOG_ATTEMPTS = load_sql(
     Action,
     ActorKind,
     Door,
+    FigureKind,
     Outcome,
     PostbackStatus,
     RuleStatus,

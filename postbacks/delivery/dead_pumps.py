@@ -31,6 +31,7 @@ from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.infrastructure.processes import is_running
 from postbacks.models.days import whole_days
+from postbacks.models.figures import FigureKind
 from postbacks.models.heartbeats import Heartbeat, WorkerHeartbeat, wake_pumps
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ _JOURNAL_KEPT = 86_400.0  # seconds since a pump wrote into it or began
 _LOCK = 7_001  # the first key of the locks that pumps hold while they live
 
 _LOCK_CLAIMS = load_sql("postbacks.delivery", "lock_claims_of_pump")
-_LOG_INTERRUPTED = load_sql("postbacks.delivery", "log_interrupted", Outcome)
+_LOG_INTERRUPTED = load_sql("postbacks.delivery", "log_interrupted", FigureKind, Outcome)
 _AGAIN_SECONDS = 60.0  # until the next attempt at what was interrupted twice
 _DIED = "The worker ended while this request was on its way. The partner may have received it."
 _FELL_SILENT = (

@@ -49,6 +49,7 @@ class NewPostback:
     event_received_at: datetime
     install_id: int | None
     attribution_version: int
+    campaign_ref: int | None
     installed_at: datetime | None
     delay_seconds: int
     host: str

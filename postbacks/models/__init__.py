@@ -16,6 +16,15 @@ from postbacks.models.events import (
     EventSource,
     UndecidedEvent,
 )
+from postbacks.models.figures import (
+    Figure,
+    FigureChange,
+    FigureKind,
+    FigureName,
+    FigureSpan,
+    FigureZone,
+    FlowState,
+)
 from postbacks.models.heartbeats import WorkerHeartbeat
 from postbacks.models.installs import (
     AdServicesClaim,
@@ -98,6 +107,13 @@ __all__ = [
     "EventKey",
     "EventSource",
     "ExchangeRate",
+    "Figure",
+    "FigureChange",
+    "FigureKind",
+    "FigureName",
+    "FigureSpan",
+    "FigureZone",
+    "FlowState",
     "HeldPostback",
     "HeldReason",
     "Install",

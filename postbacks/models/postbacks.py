@@ -83,6 +83,8 @@ class Postback(TenantModel):
         Install, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
     )
     attribution_version = models.PositiveIntegerField(default=1)
+    # The credited campaign when it was decided, for figures; null: none.
+    campaign_ref = models.BigIntegerField(null=True)
     installed_at = models.DateTimeField(null=True)
     status = models.CharField(max_length=16, choices=PostbackStatus.choices)
     reason = models.CharField(max_length=64, blank=True)

@@ -17,7 +17,14 @@ from django.db import transaction
 from apps_registry.crypto.encryption import SecretUnreadableError, decrypt
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import rows, run
-from postbacks.models import InstallState, PostbackStatus, SkipReason, TestSend
+from postbacks.models import (
+    EventSource,
+    FigureKind,
+    InstallState,
+    PostbackStatus,
+    SkipReason,
+    TestSend,
+)
 from postbacks.privacy.device import DeviceRows
 from postbacks.values.outgoing_request import RenderedPostback
 
@@ -57,6 +64,7 @@ _KEPT_CANDIDATES = [
     "touched_at",
 ]
 
+_DEQUEUE_EVENTS = load_sql("postbacks.privacy", "dequeue_events", EventSource, FigureKind)
 _EMPTY_ATTRIBUTIONS = load_sql("postbacks.privacy", "empty_attributions")
 
 _EVENTS = """
@@ -222,12 +230,7 @@ def empty_events(device: DeviceRows, device_key: str, stand_in: str, batch: int 
         # Locked in the order of all workers; the later statements see what these write meanwhile.
         of_organization = {"ids": ids, "organization": device.organization_id}
         rows(_LOCK_UNDECIDED, of_organization)
-        run(
-            "DELETE FROM undecided_event"
-            " WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)",
-            of_organization,
-        )
-        run("DELETE FROM decision_failure WHERE id = ANY(%(ids)s)", {"ids": ids})
+        run(_DEQUEUE_EVENTS, {**bounds, "ids": ids})
         _empty_trials({**of_organization, "event_ids": event_ids})
         counts = _empty_postbacks({**bounds, "event_ids": event_ids})
         counts["event"] = run(

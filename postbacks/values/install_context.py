@@ -60,6 +60,7 @@ class InstallContext:
     install_id: int | None = None
     attribution_version: int = 1
     attribution: AttributionFacts = NOT_CREDITED
+    campaign_id: int | None = None
     device: str = ""
 
 
@@ -77,6 +78,7 @@ def install_context(event: StoredEvent, install: KnownInstall | None) -> Install
         install_id=install.id or None,
         attribution_version=install.version,
         attribution=own or install.facts,
+        campaign_id=install.campaign_id,
         device=install.device if normalize_device(install.device) == event.device else "",
     )
 

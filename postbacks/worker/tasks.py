@@ -42,7 +42,7 @@ from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import is_running
 from postbacks.infrastructure.rate_limits import limiter
-from postbacks.insights import fraud_report
+from postbacks.insights import figure_changes, fraud_report
 from postbacks.intake.claims import apple_ads
 from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
@@ -60,6 +60,7 @@ _ERASE_SECONDS = 5.0
 _ASK_APPLE_SECONDS = 5.0
 _MOVE_SECONDS = 5.0
 _HELD_SECONDS = 5.0
+_FOLD_SECONDS = 5.0
 _APART_SECONDS = 0.5  # of processor time
 _TIDY_SECONDS = 60.0
 _PUMP_TIMEOUT = 24 * 3600
@@ -67,6 +68,7 @@ _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
 _DRY_RUN_SLOT = -3
 _APART_SLOT = -4
+_FIGURES_SLOT = -5
 _SESSION_ENDS_SECONDS = 10.0  # until PostgreSQL has certainly ended one that was broken off
 _SPEEDS: Speeds = {}  # of lanes, for the next pump of this process
 
@@ -161,6 +163,7 @@ def tidy_up() -> None:
         retention.delete_old_held,
         retention.delete_old_jobs,
         retention.delete_old_replays,
+        figure_changes.delete_old_figures,
         delete_old_breakers,
         device_marks.delete_ended_marks,
         limiter.delete_expired_counts,
@@ -259,6 +262,13 @@ def work_on_dry_runs() -> None:
             dry_run.work(show_life=beat)
 
 
+def fold_figures() -> None:
+    """Fold what was counted since the last minute; one at a time, for its rows are the figures'."""
+    with _exclusive(_FIGURES_SLOT) as is_ours:
+        if is_ours:
+            figure_changes.fold(_FOLD_SECONDS)
+
+
 def sweep_queue() -> None:
     """Take what suspended and archived rules have in the queue out of it."""
     held_postbacks.sweep_queue(_HELD_SECONDS)
@@ -288,6 +298,7 @@ PERIODIC = (
     Periodic("work_on_replays", every=timedelta(seconds=2), is_needed=replaying.is_any_due),
     Periodic("work_on_dry_runs", every=timedelta(seconds=2), is_needed=dry_run.is_any_due),
     Periodic("sweep_queue", every=timedelta(seconds=15)),
+    Periodic("fold_figures", every=timedelta(minutes=1)),
     Periodic("ask_apple", every=timedelta(seconds=2), is_needed=_is_apple_due),
 )
 

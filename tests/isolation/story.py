@@ -41,6 +41,12 @@ from postbacks.models import (
     Event,
     EventKey,
     EventSource,
+    Figure,
+    FigureChange,
+    FigureKind,
+    FigureName,
+    FigureSpan,
+    FigureZone,
     HeldPostback,
     HeldReason,
     Install,
@@ -250,6 +256,11 @@ def _live(app: App, rule: models.Model) -> None:
     )
     RuleDevice.objects.create(rule=rule, device="device-1")
     RuleFailure.objects.create(rule=rule, version=1, failing_since=now, given_up=3)
+    counted = {"at": now, "kind": FigureKind.EVENT, "app_ref": app.pk, "count": 1}
+    FigureChange.objects.create(**counted, event_name="open")
+    Figure.objects.create(**counted, event_name="open", span=FigureSpan.DAY)
+    FigureName.objects.create(day=now.date(), event_name="open")
+    FigureZone.objects.create(time_zone="UTC")
     RulePace.objects.create(rule=rule, rate_limit_per_second=20, next_at=now)
     CircuitBreaker.objects.create(host="ads.example.com:443", window_started_at=now)
     ensure_signing_secret()

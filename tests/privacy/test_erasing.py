@@ -63,6 +63,10 @@ from tests.privacy.life import Person, Scene
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DECLARED = {
+    "figure",  # counts of all devices together
+    "figure_change",
+    "figure_name",
+    "figure_zone",
     "postback_job",
     "circuit_breaker",
     "replay",  # filters and the public ids of postbacks

@@ -45,5 +45,12 @@ WITH input AS MATERIALIZED (
 ), queued AS (
     INSERT INTO unsettled_install (install_id, organization_id, due_at, final_at)
     SELECT begun.id, organization_id, due_at, final_at FROM begun JOIN input USING (public_id)
+), counted AS (
+    INSERT INTO figure_change (
+        organization_id, at, kind, app_ref, partner_ref, campaign_ref, state, code, count
+    )
+    SELECT organization_id, minute_of(event_received_at), :'FigureKind.INSTALL', app_id,
+           coalesce(partner_id, 0), coalesce(campaign_id, 0), attribution_type, kind, count(*)
+    FROM begun JOIN input USING (public_id) GROUP BY 1, 2, 4, 5, 6, 7, 8
 )
 SELECT public_id, id FROM begun

@@ -5,7 +5,7 @@ WITH input AS MATERIALIZED (
         public_id uuid, organization_id bigint, rule_id bigint, rule_version integer,
         app_id bigint, event_id bigint, sdk_event_id uuid, event_name text,
         event_received_at timestamptz, install_id bigint, attribution_version integer,
-        installed_at timestamptz,
+        campaign_ref bigint, installed_at timestamptz,
         delay_seconds integer, host text, reason text, paced boolean, claimed boolean
     )
 ), suspended AS MATERIALIZED (
@@ -16,11 +16,12 @@ WITH input AS MATERIALIZED (
 ), added AS (
     INSERT INTO postback (
         public_id, organization_id, rule_id, rule_version, app_id, event_id, sdk_event_id,
-        event_name, event_received_at, install_id, attribution_version, installed_at, status,
-        reason, created_at, next_attempt_at
+        event_name, event_received_at, install_id, attribution_version, campaign_ref, installed_at,
+        status, reason, created_at, next_attempt_at
     )
     SELECT public_id, organization_id, rule_id, rule_version, app_id, event_id, sdk_event_id,
-           event_name, event_received_at, install_id, attribution_version, installed_at,
+           event_name, event_received_at, install_id, attribution_version, campaign_ref,
+           installed_at,
            CASE reason WHEN '' THEN :'PostbackStatus.PENDING'
                        ELSE :'PostbackStatus.SKIPPED' END,
            CASE WHEN reason = '' AND suspended.id IS NOT NULL

@@ -122,6 +122,24 @@ WITH input AS MATERIALIZED (
       AND postback.event_received_at = attempt.event_received_at
       -- `within_days` narrows these bounds.
       AND postback.event_received_at BETWEEN '-infinity' AND 'infinity'
+    RETURNING postback.organization_id, attempt.started_at, postback.app_id, postback.rule_id,
+              coalesce(postback.campaign_ref, 0) AS campaign_ref, postback.event_name,
+              attempt.outcome, attempt.status_code, attempt.error, postback.test,
+              CASE WHEN postback.delivered_at = now()::timestamptz(3)
+                   THEN postback.delivered_at - postback.event_received_at END AS delivered_after
+), tallied AS (
+    -- The states of their postbacks are counted by the table's own triggers.
+    INSERT INTO figure_change (
+        organization_id, at, kind, app_ref, rule_ref, campaign_ref, event_name, state, code, count
+    )
+    SELECT organization_id, minute_of(started_at), :'FigureKind.ATTEMPT', app_id, rule_id,
+           campaign_ref, event_name, outcome,
+           coalesce(status_code::text, nullif(error, ''), outcome), count(*)
+    FROM updated WHERE NOT test GROUP BY 1, 2, 4, 5, 6, 7, 8, 9
+    UNION ALL
+    SELECT organization_id, minute_of(now()), :'FigureKind.DELIVERY', app_id, rule_id,
+           campaign_ref, '', '', time_step(delivered_after), count(*)
+    FROM updated WHERE NOT test AND delivered_after IS NOT NULL GROUP BY 1, 4, 5, 6, 9
 )
 SELECT id AS suspended_rule_id, NULL::bigint AS postback_id, NULL::uuid AS claim_id FROM suspended
 UNION ALL

@@ -14,7 +14,16 @@ WITH interrupted AS (
       AND postback.event_received_at = interrupted.event_received_at
       -- `within_days` narrows these bounds.
       AND postback.event_received_at BETWEEN '-infinity' AND 'infinity'
-    RETURNING interrupted.*, postback.attempts_made
+    RETURNING interrupted.*, postback.attempts_made, postback.app_id, postback.campaign_ref,
+              postback.event_name, postback.test
+), tallied AS (
+    INSERT INTO figure_change (
+        organization_id, at, kind, app_ref, rule_ref, campaign_ref, event_name, state, code, count
+    )
+    SELECT organization_id, minute_of(claimed_at), :'FigureKind.ATTEMPT', app_id, rule_id,
+           coalesce(campaign_ref, 0), event_name, :'Outcome.INTERRUPTED', :'Outcome.INTERRUPTED',
+           count(*)
+    FROM counted WHERE NOT test GROUP BY 1, 2, 4, 5, 6, 7
 )
 INSERT INTO delivery_attempt (
     organization_id, postback_id, event_received_at, number, rule_version, kind, started_at,

@@ -1,0 +1,70 @@
+-- Fold some changes into the figures of minutes, quarters of hours and days, once into each.
+WITH changes AS MATERIALIZED (
+    DELETE FROM figure_change
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM figure_change LIMIT %(limit)s))
+    RETURNING *
+), of_organizations AS MATERIALIZED (
+    -- What a removed organization has left is folded nowhere.
+    SELECT changes.*, (at AT TIME ZONE 'UTC')::date AS day,
+           coalesce(figure_zone.time_zone, organization.time_zone) AS zone
+    FROM changes JOIN organization ON organization.id = changes.organization_id
+    LEFT JOIN figure_zone ON figure_zone.organization_id = organization.id
+), zones AS (
+    INSERT INTO figure_zone (organization_id, time_zone)
+    SELECT DISTINCT organization_id, zone FROM of_organizations
+    ON CONFLICT DO NOTHING
+), unknown AS (
+    SELECT organization_id, day, event_name,
+           row_number() OVER (PARTITION BY organization_id, day ORDER BY event_name) AS place
+    FROM (
+        SELECT DISTINCT organization_id, day, event_name FROM of_organizations
+        WHERE event_name <> ''
+    ) AS named
+    WHERE NOT EXISTS (
+        SELECT FROM figure_name AS known
+        WHERE known.organization_id = named.organization_id AND known.day = named.day
+          AND known.event_name = named.event_name
+    )
+), rooms AS (
+    SELECT days.*, %(most_names)s - (
+        SELECT count(*) FROM figure_name AS known
+        WHERE known.organization_id = days.organization_id AND known.day = days.day
+    ) AS room
+    FROM (SELECT DISTINCT organization_id, day FROM unknown) AS days
+), others AS MATERIALIZED (
+    SELECT organization_id, day, event_name
+    FROM unknown JOIN rooms USING (organization_id, day) WHERE place > room
+), admitted AS (
+    INSERT INTO figure_name (organization_id, day, event_name)
+    SELECT organization_id, day, event_name
+    FROM unknown JOIN rooms USING (organization_id, day) WHERE place <= room
+), named AS MATERIALIZED (
+    SELECT each.organization_id, each.at, each.zone, each.kind, app_ref, rule_ref, partner_ref,
+           campaign_ref, state, code, count, amount,
+           CASE WHEN others.day IS NULL THEN each.event_name ELSE %(other)s END AS event_name
+    FROM of_organizations AS each LEFT JOIN others
+      ON others.organization_id = each.organization_id AND others.day = each.day
+     AND others.event_name = each.event_name
+), spans AS (
+    SELECT *, 1 AS span, at AS start FROM named WHERE at >= %(minutes_since)s
+    UNION ALL
+    SELECT *, 15, date_bin('15 minutes', at, '2000-01-01 00:00+00') FROM named
+    WHERE at >= %(quarters_since)s
+    UNION ALL
+    SELECT *, 1440, date_trunc('day', at, zone) FROM named
+), folded AS (
+    INSERT INTO figure AS known (
+        organization_id, span, at, kind, app_ref, rule_ref, partner_ref, campaign_ref, event_name,
+        state, code, count, amount
+    )
+    SELECT organization_id, span, start, kind, app_ref, rule_ref, partner_ref, campaign_ref,
+           event_name, state, code, sum(count), sum(amount)
+    FROM spans
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    HAVING sum(count) <> 0
+    ON CONFLICT ON CONSTRAINT one_figure_per_span_and_subject DO UPDATE SET
+        count = known.count + excluded.count,
+        amount = CASE WHEN known.amount IS NULL THEN excluded.amount
+                      ELSE known.amount + coalesce(excluded.amount, 0) END
+)
+SELECT count(*) FROM changes

@@ -1,0 +1,110 @@
+"""Counts of what happens, kept as it happens and longer than the logs that they count.
+
+A statement that decides, sends or skips appends rows of `FigureChange` in its own transaction, so
+that they are right after any crash and no two workers wait for one row. Each minute a worker folds
+them into `Figure`, once for each `FigureSpan`; until then readers add both.
+"""
+
+from django.db import models
+
+from apps_registry.tenancy import TenantModel
+
+
+class FigureKind(models.TextChoices):
+    """What is counted, and what `state` and `code` say of it."""
+
+    EVENT = "event", "Events"  # code: the currency of `amount`
+    POSTBACK = "postback", "Postbacks"  # state: see `FlowState`; code: the reason
+    ATTEMPT = "attempt", "Attempts"  # state: the outcome; code: the status code, or the error
+    DELIVERY = "delivery", "Deliveries"  # code: the step of the time that it took
+    INSTALL = "install", "Installs"  # state: the kind of credit; code: the kind of install
+
+
+class FlowState(models.TextChoices):
+    """A postback's state as figures know it: pending ones are split by whether they were tried."""
+
+    PENDING = "pending", "Pending"
+    RETRYING = "retrying", "Retrying"
+    DELIVERED = "delivered", "Delivered"
+    FAILED = "failed", "Failed"
+    SKIPPED = "skipped", "Skipped"
+
+
+class FigureSpan(models.IntegerChoices):
+    """How many minutes a row stands for. Days are those of the organization's time zone."""
+
+    MINUTE = 1, "Minute"
+    QUARTER = 15, "Quarter of an hour"
+    DAY = 1440, "Day"
+
+
+OTHER_EVENTS = "*other*"  # stands for the names of a day that came after its first 200
+
+
+class _Counted(TenantModel):
+    """What is counted when, for whom. 0 stands for none: a unique key holds no nulls.
+
+    `partner_ref` and `campaign_ref` are who is credited, as the event was decided; a postback's
+    partner is its rule's.
+    """
+
+    at = models.DateTimeField()  # the beginning of the span
+    kind = models.CharField(max_length=8, choices=FigureKind.choices)
+    app_ref = models.BigIntegerField(default=0)
+    rule_ref = models.BigIntegerField(default=0)
+    partner_ref = models.BigIntegerField(default=0)
+    campaign_ref = models.BigIntegerField(default=0)
+    event_name = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=16, blank=True)
+    code = models.CharField(max_length=64, blank=True)
+    count = models.BigIntegerField()
+    amount = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.at} {self.kind} {self.state} {self.code}: {self.count}"
+
+
+class FigureChange(_Counted):
+    """A change of a minute's figures that is not folded yet."""
+
+    class Meta(_Counted.Meta):
+        abstract = False
+        db_table = "figure_change"
+
+
+class Figure(_Counted):
+    """The figures of a minute, a quarter of an hour or a day."""
+
+    span = models.PositiveSmallIntegerField(choices=FigureSpan.choices)
+
+    class Meta(_Counted.Meta):
+        abstract = False
+        db_table = "figure"
+
+
+class FigureName(TenantModel):
+    """One of the event names that a day's figures know. The day is UTC's."""
+
+    day = models.DateField()
+    event_name = models.CharField(max_length=64)
+
+    class Meta(TenantModel.Meta):
+        db_table = "figure_name"
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.event_name}"
+
+
+class FigureZone(TenantModel):
+    """The time zone that an organization's days were folded for."""
+
+    time_zone = models.CharField(max_length=64)
+
+    class Meta(TenantModel.Meta):
+        db_table = "figure_zone"
+
+    def __str__(self) -> str:
+        return self.time_zone
