@@ -55,6 +55,7 @@ _UUID = re.compile(
     re.IGNORECASE,
 )
 _LENGTH_OF_PLAIN_UUID = 32
+_LENGTH_OF_UUID = 36
 _HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 _DIGEST_LENGTHS = frozenset({32, 40, 64})  # MD5, SHA-1 and SHA-256, in hexadecimal digits
 _HEX_IDS = {"oaid": 16, "advertising_id": 16, "android_id": 14}  # the fewest digits of such ids
@@ -68,10 +69,12 @@ _NAMES = {
     "app_set_id": "app set ID",
     "android_id": "Android ID",
 }
+_NO_UUID_KINDS = _NAMES.keys() - _UUID_KINDS  # of which a UUID would be odd
 _HASH = {"sha1": re.compile(r"[0-9a-f]{40}"), "md5": re.compile(r"[0-9a-f]{32}")}
 
 
 _NO_UUIDS = frozenset({str(UUID(int=0)), str(UUID(int=2**128 - 1))})
+_CAPITALS = re.compile(r"[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}")
 
 
 def advertising_ids_on(platform: str) -> tuple[str, ...]:
@@ -84,12 +87,29 @@ def read_id(kind: str, value: str) -> str:
 
     Ids that may be Apple's keep Apple's capitals, which partners expect and hash.
     """
-    if _CANONICAL.fullmatch(value) and value not in _NO_UUIDS:
+    if is_spelled_well(kind, value):
         return value
     if is_placeholder(value):
         return ""
     normalized = normalize_id(kind, value)
     return value if kind in _APPLES and value == normalized.upper() else normalized
+
+
+def is_spelled_well(kind: str, value: str) -> bool:
+    """Tell whether an id is a UUID as we keep it, as nearly all are: nothing is to be said of it.
+
+    False may mean both.
+    """
+    if len(value) != _LENGTH_OF_UUID or kind in _NO_UUID_KINDS:
+        return False
+    if kind in _APPLES and _CAPITALS.fullmatch(value):
+        return value.lower() not in _NO_UUIDS
+    return _CANONICAL.fullmatch(value) is not None and value not in _NO_UUIDS
+
+
+def is_canonical_uuid(value: str) -> bool:
+    """Tell whether a text is a UUID in small letters with dashes."""
+    return _CANONICAL.fullmatch(value) is not None
 
 
 def normalize_id(kind: str, value: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
@@ -11,8 +12,9 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps_registry.tenancy import tenant as tenant_of
+from postbacks.intake.events.device_clock import DeviceClock
 from postbacks.intake.events.fields import FIELD_NAMES
-from postbacks.intake.events.validation import check_event
+from postbacks.intake.events.validation import EventChecker, check_event
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import Event
 from postbacks.values.refusals import quote
@@ -457,6 +459,83 @@ def test_a_refusal_says_what_to_send(field, value, said) -> None:
     checked = check_event(item, reporter=REPORTER, now=datetime.now(UTC))
 
     assert said in " ".join(error.detail for error in checked.errors)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"params": {"text": "a\0b"}},
+        {"params": {"a\0b": 1}},
+        {"params": {"deep": [{"er": "\0"}]}},
+        {"idfa": "\0", "os_version": "17\0", "user_agent": "\0"},
+        {"event_name": "x\0"},
+        {"unknown\0": 1},
+        {"params": {"not": "\\u0000"}},  # the six characters, which are none
+        {"params": {"text": "x" * 32_756}},
+        {"params": {"text": "x" * 32_757}},
+        {"params": {f"{number:03}": 1e9 for number in range(990)}},
+        {"params": {"numbers": [1e-5] * 3_000}},
+        {"unknown": "x" * 33_000},
+        {"params": {"n": 2**63 - 1}},
+        {"params": {"n": 2**63}},
+        {"params": {"n": -(2**63)}},
+        {"params": {"deep": [1, {"er": 10**400}]}},
+        {"params": {"true": True, "null": None, "n": 1.5}},
+    ],
+)
+def test_what_stands_nowhere_in_a_body_is_missed_in_no_event(members) -> None:
+    """Events are searched for what PostgreSQL can't hold only if their body holds such a thing."""
+    event = {"event_id": str(uuid4()), "event_name": "purchase", **members}
+    good = {"event_name": "open", "params": {"text": "x" * 20_000}}
+    clock = DeviceClock(datetime.now(UTC))
+    bodies = [json.dumps(events).encode() for events in ([event], [event, good])]
+
+    thorough = check_event(
+        json.loads(bodies[0], parse_float=Decimal)[0], reporter=REPORTER, now=clock.now
+    )
+
+    for body in bodies:
+        item = json.loads(body, parse_float=Decimal)[0]
+        assert EventChecker(REPORTER, clock, body).check(item) == thorough
+
+
+def test_a_user_agent_is_searched_like_a_body() -> None:
+    reporter = replace(REPORTER, user_agent="Gem\0Harbor")
+    item, body = {"event_name": "open"}, b'{"event_name": "open"}'
+
+    checked = EventChecker(reporter, DeviceClock(datetime.now(UTC)), body).check(item)
+
+    assert [error.pointer for error in checked.errors] == ["/user_agent"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept", "is_odd"),
+    [
+        ("idfa", "6D92078A-8246-4BA4-AE5B-000000000001", True, False),
+        ("idfa", "6d92078a-8246-4ba4-ae5b-000000000001", True, False),
+        ("idfv", "6D92078A-8246-4BA4-AE5B-00000000000A", True, False),
+        ("gaid", "6D92078A-8246-4BA4-AE5B-000000000001", False, False),
+        ("android_id", "6d92078a-8246-4ba4-ae5b-000000000001", True, True),
+        ("android_id", "6D92078A-8246-4BA4-AE5B-000000000001", True, True),
+        ("install_id", "6d92078a-8246-4ba4-ae5b-000000000001", True, False),
+        ("customer_user_id", "6D92078A-8246-4BA4-AE5B-000000000001", True, False),
+        ("click_id", "6D92078A-8246-4BA4-AE5B-000000000001", True, False),
+        ("idfa", "00000000-0000-0000-0000-000000000000", None, True),
+        ("idfa", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", None, True),
+        ("idfv", "ffffffff-ffff-ffff-ffff-ffffffffffff", None, True),
+        ("advertising_id", "6D92078A-8246-4ba4-AE5B-00000000000a", False, False),
+    ],
+)
+def test_a_uuid_is_kept_as_its_kind_is_spelled(name, value, kept, is_odd) -> None:
+    """True keeps it as it is written, False in small letters, None leaves it out."""
+    checked = check_event(
+        {"event_name": "open", name: value}, reporter=REPORTER, now=datetime.now(UTC)
+    )
+
+    row = {**checked.row, **checked.row["fields"]}
+    assert (row.get(name) or None) == {True: value, False: value.lower(), None: None}[kept]
+    assert (name in checked.warnings) == is_odd
 
 
 def test_an_event_without_name_is_told_to_have_one(tenant) -> None:

@@ -3,8 +3,10 @@
 import codecs
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -15,7 +17,6 @@ from postbacks.intake.events.lenient_json import (
     InvalidJsonError,
     RepeatedKey,
     examine,
-    is_deeper_than,
     parse_leniently,
     stands_twice,
     storable,
@@ -27,7 +28,17 @@ MAX_EVENTS = 1_000
 SENT_AT = "sent_at"  # of the whole request, beside its events
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)  # money is never a float
+_CONTAINERS = frozenset({dict, list})
 _KEY = re.compile(rb'"\s*:')
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedEvents:
+    """The events of a body, the `sent_at` beside them, and the text that both were parsed from."""
+
+    events: list[object]
+    sent_at: object
+    text: bytes
 
 
 class BodyError(Exception):
@@ -53,19 +64,18 @@ def read_items(
     return items if is_flawless else _examined(items, exact)
 
 
-def read_events(
-    body: bytes, *, encoding: str, exact: frozenset[str]
-) -> tuple[list[object], object]:
+def read_events(body: bytes, *, encoding: str, exact: frozenset[str]) -> ParsedEvents:
     """Return the events of a body as `read_items` does, and the `sent_at` beside them, if any.
 
     Raises BodyError (400, 413, 415, 422).
     """
-    data, is_flawless = _parse(inflate(body, encoding))
+    text = inflate(body, encoding)
+    data, is_flawless = _parse(text)
     beside, items = _unwrapped(data, "event", frozenset({SENT_AT}))
     sent_at = beside.get(SENT_AT)
     if isinstance(sent_at, str):
         sent_at = storable(sent_at)
-    return items if is_flawless else _examined(items, exact), sent_at
+    return ParsedEvents(items if is_flawless else _examined(items, exact), sent_at, text)
 
 
 def _unwrapped(
@@ -159,7 +169,7 @@ def _parse(body: bytes) -> tuple[object, bool]:
         raise BodyError(400, "The body is empty; send one event or an array of events as JSON.")
     try:
         data = _decoder.decode(body)
-        if not is_deeper_than(data, MAX_DEPTH) and len(_KEY.findall(body)) == _count_keys(data):
+        if len(_KEY.findall(body)) == _count_keys(data):
             return data, True
     except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError):
         pass  # the slow parser finds where, and says it in words
@@ -170,13 +180,20 @@ def _parse(body: bytes) -> tuple[object, bool]:
         raise BodyError(400, detail) from None
 
 
-def _count_keys(data: object) -> int:
-    if isinstance(data, dict):
-        return len(data) + sum(map(_count_keys, _containers(data.values())))
-    if isinstance(data, list):
-        return sum(map(_count_keys, _containers(data)))
-    return 0
-
-
-def _containers(values: Iterable[object]) -> list[object]:
-    return [value for value in values if isinstance(value, dict | list)]
+def _count_keys(data: object) -> int | None:
+    """Return how many keys the objects in parsed JSON have; None if it is nested too deep."""
+    keys = 0
+    level: list[Any] = [data] if type(data) in _CONTAINERS else []
+    for _ in range(MAX_DEPTH + 1):
+        deeper: list[Any] = []
+        for container in level:
+            values = container
+            if type(container) is dict:
+                keys += len(container)
+                values = container.values()
+            if not _CONTAINERS.isdisjoint(map(type, values)):
+                deeper += [value for value in values if type(value) in _CONTAINERS]
+        if not deeper:
+            return keys
+        level = deeper
+    return None

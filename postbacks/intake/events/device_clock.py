@@ -7,7 +7,7 @@ the difference to the arrival. Without that, a time that lies ahead is taken as 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from postbacks.values import refusals
 from postbacks.values.timestamps import parse_timestamp
@@ -63,8 +63,7 @@ class DeviceClock:
         return cls(now, moment, off_by if is_wrong else _NO_CORRECTION)
 
 
-@dataclass(frozen=True, slots=True)
-class EventTime:
+class EventTime(NamedTuple):  # made for each event
     """When an event happened: as the device's clock says, and as it is stored."""
 
     claimed: datetime
@@ -85,6 +84,8 @@ def read_event_time(value: object, clock: DeviceClock) -> EventTime:
     if claimed is None:
         raise ClockError("event_time", refusals.not_time(value))
     time = _shifted(claimed, clock.correction)
+    if clock.now - OLDEST <= time <= clock.now + TOLERANCE:
+        return EventTime(claimed, time)
     named = refusals.quote(value)
     seconds = whole_seconds(clock.correction)
     corrected = f", after its correction by {seconds:,} seconds" if seconds else ""
@@ -100,7 +101,7 @@ def read_event_time(value: object, clock: DeviceClock) -> EventTime:
             f"{named} is more than {OLDEST.days} days ago{corrected}. Send events within "
             f"{OLDEST.days} days.",
         )
-    return EventTime(claimed, clock.now if time > clock.now + TOLERANCE else time)
+    return EventTime(claimed, clock.now)  # ahead
 
 
 def clock_fields(

@@ -17,7 +17,7 @@ from postbacks.infrastructure.metrics import Counter
 from postbacks.intake.events.body import BodyError, read_events
 from postbacks.intake.events.device_clock import ClockError, DeviceClock
 from postbacks.intake.events.fields import EXACT
-from postbacks.intake.events.validation import CheckedEvent, check_event, keep_order
+from postbacks.intake.events.validation import CheckedEvent, EventChecker, keep_order
 from postbacks.intake.group_commit import GroupCommit, run_for_organizations
 from postbacks.intake.receipts import (
     FieldError,
@@ -55,61 +55,67 @@ def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
     database is away; in both cases nothing was stored.
     """
     source = EventSource.SERVER if reporter.is_server else EventSource.SDK
-    events, sent_at = read_events(body, encoding=encoding, exact=EXACT)
-    return record_parsed_events(events, reporter=reporter, source=source, sent_at=sent_at)
+    parsed = read_events(body, encoding=encoding, exact=EXACT)
+    try:
+        clock = DeviceClock.read(parsed.sent_at, now=datetime.now(UTC))
+    except ClockError as error:
+        raise BodyError(422, f"The request's sent_at is wrong: {error.detail}") from None
+    checker = EventChecker(reporter, clock, parsed.text)
+    return _record(parsed.events, checker, reporter, source)
 
 
 def record_parsed_events(
-    events: Sequence[object], *, reporter: Reporter, source: EventSource, sent_at: object = None
+    events: Sequence[object], *, reporter: Reporter, source: EventSource
 ) -> Receipt:
-    """Record events that the caller has parsed; `sent_at` is the whole request's.
+    """Record events that the caller has parsed.
 
-    Raises BodyError (422) for a wrong `sent_at`, and Django's OperationalError when the database
-    is away; then nothing was stored.
+    Raises Django's OperationalError when the database is away; then nothing was stored.
     """
-    now = datetime.now(UTC)
-    try:
-        clock = DeviceClock.read(sent_at, now=now)
-    except ClockError as error:
-        raise BodyError(422, f"The request's sent_at is wrong: {error.detail}") from None
-    checked = [
-        check_event(event, reporter=reporter, now=now, request_clock=clock) for event in events
-    ]
+    checker = EventChecker(reporter, DeviceClock(datetime.now(UTC)))
+    return _record(events, checker, reporter, source)
+
+
+def _record(
+    events: Sequence[object], checker: EventChecker, reporter: Reporter, source: EventSource
+) -> Receipt:
+    checked = list(map(checker.check, events))
     if len(checked) > 1 and any(event.is_time_corrected for event in checked):
         keep_order(checked)
     stored = _store(checked, reporter, source)
-    accepted = sum(not event.errors for event in checked)
+    receipt = _receipt(checked, stored)
     results = {
         "taken": stored,
-        "duplicate": accepted - stored,
-        "rejected": len(checked) - accepted,
+        "duplicate": receipt.duplicates,
+        "rejected": len(receipt.rejected),
     }
     for result, count in results.items():
         if count:
             EVENTS.add((source.value, result), count)
+    return receipt
+
+
+def _receipt(checked: Sequence[CheckedEvent], stored: int) -> Receipt:
+    ids: list[str | None] = []
+    rejected: list[Rejection] = []
+    warnings: list[FieldWarning] = []
+    remarks: list[FieldWarning] = []
+    for index, event in enumerate(checked):
+        if event.errors:
+            ids.append(None)
+            rejected.append(Rejection(index, tuple(event.errors)))
+            continue
+        ids.append(str(event.row["event_id"]))
+        for name, detail in event.warnings.items():
+            is_left_out = name in event.left_out_ids
+            warnings.append(FieldWarning(index, json_pointer(name), detail, is_left_out))
+        for remark in event.remarks:
+            remarks.append(FieldWarning(index, remark.pointer, remark.detail))
     return Receipt(
         accepted=stored,
-        duplicates=accepted - stored,
-        rejected=tuple(
-            Rejection(index, tuple(event.errors))
-            for index, event in enumerate(checked)
-            if event.errors
-        ),
-        ids=tuple(None if event.errors else str(event.row["event_id"]) for event in checked),
-        warnings=tuple(
-            FieldWarning(
-                index, json_pointer(name), detail, is_left_out_id=name in event.left_out_ids
-            )
-            for index, event in enumerate(checked)
-            if not event.errors
-            for name, detail in event.warnings.items()
-        )
-        + tuple(
-            FieldWarning(index, remark.pointer, remark.detail)
-            for index, event in enumerate(checked)
-            if not event.errors
-            for remark in event.remarks
-        ),
+        duplicates=len(ids) - len(rejected) - stored,
+        rejected=tuple(rejected),
+        ids=tuple(ids),
+        warnings=(*warnings, *remarks),
     )
 
 
@@ -126,6 +132,8 @@ def _store(checked: Sequence[CheckedEvent], reporter: Reporter, source: EventSou
         return 0
     report = _Report(reporter.organization_id, reporter.app_id, source, list(good.values()))
     stored, forgotten = _commits.commit(report)
+    if not forgotten:
+        return stored
     for event in checked:
         if not event.errors and (blocked := forgotten.get(str(event.row["event_id"]))):
             event.errors += [
@@ -165,16 +173,15 @@ class _Report:
     def rows(self, key: bytes | None) -> list[dict[str, object]]:
         """Return the events as rows; `key` is that of the organization's forgotten devices."""
         own = {"request": self.number, "app_id": self.app_id, "source": self.source}
-        if key is None:
-            return [event.row | own for event in self.events]
-        rows = []
         for event in self.events:
-            digests = tombstones.digests(
-                key, self.app_id, {identifier for _, identifier in _identifiers(event)}
-            )
-            self.identifiers |= digests
-            rows.append(event.row | own | {"digests": list(digests)})
-        return rows
+            event.row |= own
+            if key is not None:
+                digests = tombstones.digests(
+                    key, self.app_id, {identifier for _, identifier in _identifiers(event)}
+                )
+                self.identifiers |= digests
+                event.row["digests"] = list(digests)
+        return [event.row for event in self.events]
 
 
 def _write(reports: Sequence[_Report]) -> list[tuple[int, Mapping[str, set[str]]]]:

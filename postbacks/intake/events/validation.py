@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -59,6 +59,10 @@ _MOST_LISTED = 5
 _LONGEST_MARK = 200  # characters that are kept of what stood in place of an id
 _EXAMPLE = "{“event_name”: “purchase”}"
 _NO_TIME = {"", "0"}
+_NUL = b"\\u0000"  # in JSON
+_HUGE = 2**63  # a number that bigint does not hold
+_RARE = WHOLE_NUMBERS | FLAGS | TIMESTAMPS | {"sharing_opt_out"}
+_TEXTS = FIELD_NAMES - IN_COLUMNS - ID_NAMES - _RARE - {"sent_at", "price"}
 
 
 @dataclass(slots=True)
@@ -68,9 +72,9 @@ class CheckedEvent:
     row: dict[str, object] = field(default_factory=dict)
     errors: list[FieldError] = field(default_factory=list)
     warnings: dict[str, str] = field(default_factory=dict)  # by field
-    remarks: list[FieldError] = field(default_factory=list)  # on parts of its values
+    remarks: Sequence[FieldError] = ()  # on parts of its values
     time: EventTime | None = None  # None where the event said none
-    left_out_ids: Collection[str] = ()  # fields whose value is no id
+    left_out_ids: tuple[str, ...] = ()  # fields whose value is no id
 
     @property
     def is_time_corrected(self) -> bool:
@@ -84,51 +88,138 @@ def check_event(
 
     `request_clock` counts for an event without a `sent_at` of its own.
     """
-    checked = CheckedEvent()
-    if isinstance(item, FlawedItem):
-        checked.errors, checked.remarks = list(item.errors), list(item.repaired)
-        item = item.value
-        if checked.errors:
+    return EventChecker(reporter, request_clock or DeviceClock(now)).check(item)
+
+
+class EventChecker:
+    """Checks the events of one request and fills in the defaults of its reporter.
+
+    What is the same for all of them is found out once. `body` is what the events were parsed from:
+    what stands nowhere in it is looked for in none of them.
+    """
+
+    def __init__(self, reporter: Reporter, clock: DeviceClock, body: bytes | None = None) -> None:
+        self._reporter = reporter
+        self._clock = clock  # counts for an event without a `sent_at` of its own
+        self._now = as_text(clock.now)
+        self._may_hold_nul = (
+            body is None or _NUL in body or b"\0" in body or "\0" in (reporter.user_agent or "")
+        )
+        # A number takes at most twice as many bytes where it is measured as where it was sent.
+        self._may_be_large = body is None or len(body) > MAX_PARAMS_BYTES // 2
+
+    def check(self, item: object) -> CheckedEvent:
+        """Return an event as it is stored, or its errors."""
+        checked = CheckedEvent()
+        if isinstance(item, FlawedItem):
+            checked.errors, checked.remarks = list(item.errors), list(item.repaired)
+            item = item.value
+            if checked.errors:
+                return checked
+        if not isinstance(item, dict):
+            detail = f"{refusals.quote(item)} is no event. Send an object such as {_EXAMPLE}."
+            checked.errors.append(FieldError("", detail))
             return checked
-    if not isinstance(item, dict):
-        detail = f"{refusals.quote(item)} is no event. Send an object such as {_EXAMPLE}."
-        checked.errors.append(FieldError("", detail))
+        try:
+            event = msgspec.convert(item, EventFields)
+        except msgspec.ValidationError:
+            item = _with_whole_numbers(item)
+            try:
+                event = msgspec.convert(item, EventFields)
+            except msgspec.ValidationError:
+                checked.errors = field_errors(item)
+                return checked
+        self._fill(checked, event, item)
         return checked
-    event, checked.errors = _convert(item)
-    if event is None:
-        return checked
-    own_params = event.params or {}
-    unknown = {name: value for name, value in item.items() if name not in FIELD_NAMES}
-    checked.warnings = {
-        name: UNKNOWN_LEFT_OUT if name in own_params else UNKNOWN_IN_PARAMS for name in unknown
-    }
-    if event.country is not None and event.country.upper() in OTHER_CODES:
-        code = canonical_country(event.country)
-        checked.warnings["country"] = f"In ISO 3166 “{event.country}” is {code}, which was stored."
-    id_marks = _normalize_ids(event, item.keys() & ID_NAMES, checked.warnings)
-    checked.left_out_ids = id_marks.get(identifiers.LEFT_OUT_IDS, ())
-    if lacks_currency(event.revenue, event.price, event.currency):
-        checked.warnings["currency"] = NO_CURRENCY
-    params = {**unknown, **own_params}
-    row: dict[str, object] = {
-        "event_id": _event_id(event, checked.errors),
-        "event_name": _event_name(event, checked.errors),
-        "event_time": "",
-        "bundle_id": _bundle_id(event, reporter, checked.errors),
-        "platform": event.platform or reporter.platform,
-        "device": _device(event),
-        "customer_user_id": event.customer_user_id or "",
-        "revenue": _amount("revenue", event.revenue, checked.errors),
-        "currency": _currency(event, checked.errors),
-        "fields": (fields := {**_fields(event, reporter, checked.errors), **id_marks}),
-        "params": params,
-    }
-    if not TIMESTAMPS.isdisjoint(item):
-        checked.warnings |= _unread_times(event)
-    row["event_time"] = _event_time(event, checked, fields, request_clock or DeviceClock(now))
-    checked.errors.extend(_storage_errors(row, params))
-    checked.row = row
-    return checked
+
+    def _fill(self, checked: CheckedEvent, event: EventFields, item: Mapping[str, object]) -> None:
+        reporter, errors = self._reporter, checked.errors
+        params = event.params or {}
+        if not item.keys() <= FIELD_NAMES:
+            params = _with_unknown_fields(params, item, checked.warnings)
+        if event.country is not None and event.country.upper() in OTHER_CODES:
+            code = canonical_country(event.country)
+            checked.warnings["country"] = (
+                f"In ISO 3166 “{event.country}” is {code}, which was stored."
+            )
+        fields: dict[str, object] = {
+            name: value for name, value in item.items() if name in _TEXTS and value is not None
+        }
+        ids = _read_ids(item, fields, checked)
+        if lacks_currency(event.revenue, event.price, event.currency):
+            checked.warnings["currency"] = NO_CURRENCY
+        row: dict[str, object] = {
+            "event_id": _event_id(event, errors),
+            "event_name": _event_name(event, errors),
+            "event_time": "",
+            "bundle_id": _bundle_id(event, reporter, errors),
+            "platform": event.platform or reporter.platform,
+            "device": _device(ids),
+            "customer_user_id": ids.get("customer_user_id", ""),
+            "revenue": _amount("revenue", event.revenue, errors),
+            "currency": _currency(event, errors),
+            "fields": fields,
+            "params": params,
+        }
+        checked.row = row
+        _complete(fields, event, reporter, errors)
+        if not _RARE.isdisjoint(item):
+            _add_rare_fields(fields, event, checked.warnings)
+        row["event_time"] = self._event_time(event, checked, fields)
+        errors += self._storage_errors(row, params)
+
+    def _event_time(
+        self, event: EventFields, checked: CheckedEvent, fields: dict[str, object]
+    ) -> str:
+        """Return the event's time, and correct it and `fields` where its clock is wrong."""
+        clock = self._clock
+        if event.event_time is None and event.sent_at is None and clock.sent_at is None:
+            return self._now
+        try:
+            if event.sent_at is not None:
+                clock = DeviceClock.read(event.sent_at, now=clock.now)
+            if event.event_time is None:
+                time, stored = None, clock.now
+            else:
+                time = read_event_time(event.event_time, clock)
+                stored = time.stored
+        except ClockError as error:
+            checked.errors.append(FieldError(f"/{error.field}", error.detail))
+            return ""
+        checked.time = time
+        if clock.sent_at is not None or (time is not None and time.is_corrected):
+            fields |= clock_fields(fields, time, clock)
+            if CORRECTED_BY in fields:
+                name = "sent_at" if time is None else "event_time"
+                checked.warnings[name] = correction_remark(event.event_time, time, clock)
+        return as_text(stored)
+
+    def _storage_errors(
+        self, row: Mapping[str, object], params: Mapping[str, object]
+    ) -> list[FieldError]:
+        """Return an error for each value that PostgreSQL can't hold.
+
+        Found here, such a value rejects its own event; in the statement it would reject all.
+        """
+        if params and _holds_huge_number(params):
+            number = refusals.quote(next(_huge_numbers(params)))
+            detail = (
+                f"The number {number} is too large or too small. Write it as a text: “{number}”."
+            )
+            return [FieldError("/params", detail)]
+        errors: list[FieldError] = []
+        if self._may_be_large and (size := len(msgspec.json.encode(params))) > MAX_PARAMS_BYTES:
+            detail = f"The parameters have {size:,} bytes. Send at most {MAX_PARAMS_BYTES:,}."
+            errors.append(FieldError("/params", detail))
+        if self._may_hold_nul and _NUL in msgspec.json.encode(row):  # only then look for the field
+            fields = row["fields"] if isinstance(row["fields"], dict) else {}
+            ours = {name: fields[name] for name in EventFields.__struct_fields__ if name in fields}
+            errors.extend(
+                FieldError(f"/{name}", "The text holds a NUL character; remove it.")
+                for name, value in {**row, "device": "", **ours, **fields}.items()
+                if name != "fields" and _holds_nul(value)
+            )
+        return errors
 
 
 def lacks_currency(revenue: object, price: object, currency: str | None) -> bool:
@@ -151,17 +242,6 @@ def keep_order(events: Iterable[CheckedEvent]) -> None:
                 fields[CORRECTED_BY] = whole_seconds(time.correction)
 
 
-def _convert(item: dict[str, object]) -> tuple[EventFields | None, list[FieldError]]:
-    try:
-        return msgspec.convert(item, EventFields), []
-    except msgspec.ValidationError:
-        whole = _with_whole_numbers(item)
-    try:
-        return msgspec.convert(whole, EventFields), []
-    except msgspec.ValidationError:
-        return None, field_errors(whole)
-
-
 def _with_whole_numbers(item: Mapping[str, object]) -> dict[str, object]:
     """Return an event in which 1.0 is 1, where a whole number or a flag belongs."""
     numbers = {
@@ -178,6 +258,8 @@ def _with_whole_numbers(item: Mapping[str, object]) -> dict[str, object]:
 def _event_id(event: EventFields, errors: list[FieldError]) -> str:
     if event.event_id is None:
         return str(uuid.uuid4())
+    if identifiers.is_canonical_uuid(event.event_id):
+        return event.event_id
     try:
         return str(uuid.UUID(event.event_id))
     except ValueError:
@@ -193,29 +275,6 @@ def _event_name(event: EventFields, errors: list[FieldError]) -> str:
         detail = f"{refusals.quote(name)} {reason}. Write a name such as “purchase”."
         errors.append(FieldError("/event_name", detail))
     return name
-
-
-def _event_time(
-    event: EventFields, checked: CheckedEvent, fields: dict[str, object], clock: DeviceClock
-) -> str:
-    """Return the event's time, and correct it and `fields` where its device's clock is wrong."""
-    try:
-        if event.sent_at is not None:
-            clock = DeviceClock.read(event.sent_at, now=clock.now)
-        if event.event_time is None:
-            time, stored = None, clock.now
-        else:
-            time = read_event_time(event.event_time, clock)
-            stored = time.stored
-    except ClockError as error:
-        checked.errors.append(FieldError(f"/{error.field}", error.detail))
-        return ""
-    checked.time = time
-    fields |= clock_fields(fields, time, clock)
-    if CORRECTED_BY in fields:
-        name = "sent_at" if time is None else "event_time"
-        checked.warnings[name] = correction_remark(event.event_time, time, clock)
-    return as_text(stored)
 
 
 def _bundle_id(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> str:
@@ -238,40 +297,65 @@ def _listed(reporter: Reporter) -> str:
     return ", ".join(reporter.bundle_ids[:_MOST_LISTED])
 
 
-def _normalize_ids(
-    event: EventFields, names: Iterable[str], warnings: dict[str, str]
-) -> dict[str, dict[str, str]]:
-    """Spell each id in its one way, and leave out what stands in place of one.
+def _with_unknown_fields(
+    own: Mapping[str, object], item: Mapping[str, object], warnings: dict[str, str]
+) -> dict[str, object]:
+    """Return an event's params and the fields that we don't know, and warn of these."""
+    unknown = {name: value for name, value in item.items() if name not in FIELD_NAMES}
+    for name in unknown:
+        warnings[name] = UNKNOWN_LEFT_OUT if name in own else UNKNOWN_IN_PARAMS
+    return {**unknown, **own}
 
-    Return further fields, if any: ids that older rows have in a way of their own, as written, and
-    what stood in place of an id.
+
+def _read_ids(
+    item: Mapping[str, object], fields: dict[str, object], checked: CheckedEvent
+) -> dict[str, str]:
+    """Return the ids of an event, each spelled in its one way, without what only stands for one.
+
+    `fields` get them too.
     """
-    as_written: dict[str, str] = {}
-    left_out: dict[str, str] = {}
-    for name in names:
-        value = getattr(event, name)
-        if not value:
+    ids: dict[str, str] = {}
+    for name, value in item.items():
+        if name not in ID_NAMES or not isinstance(value, str):
             continue
-        normalized = identifiers.read_id(name, value)
-        if normalized and (odd := identifiers.why_odd(name, normalized)):
-            warnings[name] = odd
-        if normalized == value:
-            continue
-        setattr(event, name, normalized or None)
-        if not normalized:
-            warnings[name] = f"{why_no_id(value)} {_LEFT_OUT}"
-            left_out[name] = value.strip()[:_LONGEST_MARK]
-        elif identifiers.is_irregular(value, normalized):
-            as_written[name] = value
-    marks = {identifiers.AS_WRITTEN: as_written, identifiers.LEFT_OUT_IDS: left_out}
-    return {name: mark for name, mark in marks.items() if mark}
-
-
-def _device(event: EventFields) -> str:
-    for name in DEVICE_IDS:
-        value = getattr(event, name)
+        if value and not identifiers.is_spelled_well(name, value):
+            value = _read_odd_id(name, value, fields, checked)
+            if not value:
+                continue
+        fields[name] = value
         if value:
-            return identifiers.device_key(name, value)
+            ids[name] = value
+    fields.pop("customer_user_id", None)  # it has a column
+    return ids
+
+
+def _read_odd_id(name: str, value: str, fields: dict[str, object], checked: CheckedEvent) -> str:
+    """Return an id in the form in which it is kept; "" if it is none. `checked` says what is odd.
+
+    `fields` keep it as it was written, where older rows may have it so, or what stood in its place.
+    """
+    normalized = identifiers.read_id(name, value)
+    if not normalized:
+        checked.warnings[name] = f"{why_no_id(value)} {_LEFT_OUT}"
+        checked.left_out_ids += (name,)
+        _mark(fields, identifiers.LEFT_OUT_IDS, name, value.strip()[:_LONGEST_MARK])
+        return ""
+    if odd := identifiers.why_odd(name, normalized):
+        checked.warnings[name] = odd
+    if normalized != value and identifiers.is_irregular(value, normalized):
+        _mark(fields, identifiers.AS_WRITTEN, name, value)
+    return normalized
+
+
+def _mark(fields: dict[str, object], mark: str, name: str, value: str) -> None:
+    marks = fields.get(mark)
+    fields[mark] = {**marks, name: value} if isinstance(marks, dict) else {name: value}
+
+
+def _device(ids: Mapping[str, str]) -> str:
+    for name in DEVICE_IDS:
+        if name in ids:
+            return identifiers.device_key(name, ids[name])
     return ""
 
 
@@ -294,15 +378,10 @@ def _currency(event: EventFields, errors: list[FieldError]) -> str:
     return code
 
 
-def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> dict[str, object]:
-    fields = {
-        name: value
-        for name in EventFields.__struct_fields__
-        if name not in IN_COLUMNS and (value := getattr(event, name)) is not None
-    }
-    fields.update({name: bool(fields[name]) for name in fields.keys() & FLAGS})
-    fields.update({name: str(fields[name]) for name in fields.keys() & TIMESTAMPS})
-    fields.pop("sent_at", None)  # it is stored once it is read
+def _complete(
+    fields: dict[str, object], event: EventFields, reporter: Reporter, errors: list[FieldError]
+) -> None:
+    """Fill in what the request itself says of its device, and check what PostgreSQL can't."""
     if address := _address(event, reporter, errors):
         fields["ip_address"] = address
     if event.user_agent is None and reporter.user_agent:
@@ -311,11 +390,26 @@ def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) ->
         if not _COUNTRY.fullmatch(event.country):
             errors.append(FieldError("/country", refusals.not_country(event.country)))
         fields["country"] = canonical_country(event.country)
-    elif country := _country(fields):
+    elif address and (country := country_of(address)):
         fields["country"] = country
     if event.price is not None:
         fields["price"] = _amount("price", event.price, errors)
-    return fields
+
+
+def _add_rare_fields(
+    fields: dict[str, object], event: EventFields, warnings: dict[str, str]
+) -> None:
+    """Add the fields that few events have, and that are stored in another form than sent."""
+    for name in _RARE:
+        value = getattr(event, name)
+        if value is None:
+            continue
+        if name in FLAGS:
+            value = bool(value)
+        elif name in TIMESTAMPS:
+            value = str(value)
+        fields[name] = value
+    warnings |= _unread_times(event)
 
 
 def _address(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> str | None:
@@ -325,11 +419,6 @@ def _address(event: EventFields, reporter: Reporter, errors: list[FieldError]) -
     if not address:
         errors.append(FieldError("/ip_address", refusals.not_address(event.ip_address)))
     return address
-
-
-def _country(fields: dict[str, object]) -> str | None:
-    address = fields.get("ip_address")
-    return country_of(address) if isinstance(address, str) else None
 
 
 def _unread_times(event: EventFields) -> dict[str, str]:
@@ -344,36 +433,21 @@ def _unread_times(event: EventFields) -> dict[str, str]:
     }
 
 
-def _storage_errors(row: Mapping[str, object], params: object) -> list[FieldError]:
-    """Return an error for each value that PostgreSQL can't hold.
-
-    Found here, such a value rejects its own event; in the statement it would reject all.
-    """
-    if _any_nested(params, _is_huge_number):
-        number = refusals.quote(next(_huge_numbers(params)))
-        detail = f"The number {number} is too large or too small. Write it as a text: “{number}”."
-        return [FieldError("/params", detail)]
-    errors: list[FieldError] = []
-    size = len(msgspec.json.encode(params))
-    if size > MAX_PARAMS_BYTES:
-        detail = f"The parameters have {size:,} bytes. Send at most {MAX_PARAMS_BYTES:,}."
-        errors.append(FieldError("/params", detail))
-    if b"\\u0000" in msgspec.json.encode(row):  # rare: only then look for the field
-        fields = row["fields"] if isinstance(row["fields"], dict) else {}
-        errors.extend(
-            FieldError(f"/{name}", "The text holds a NUL character; remove it.")
-            for name, value in {**row, "device": "", **fields}.items()
-            if name != "fields" and _any_nested(value, _holds_nul)
-        )
-    return errors
-
-
-def _any_nested(value: object, test: Callable[[object], bool]) -> bool:
+def _holds_nul(value: object) -> bool:
     if isinstance(value, dict):
-        return any(_any_nested(part, test) for pair in value.items() for part in pair)
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
     if isinstance(value, list):
-        return any(_any_nested(part, test) for part in value)
-    return test(value)
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\x00" in value
+
+
+def _holds_huge_number(params: Mapping[str, object]) -> bool:
+    for value in params.values():  # nearly all are texts and small numbers
+        if type(value) is str or (type(value) is int and -_HUGE < value < _HUGE):
+            continue
+        if next(_huge_numbers(value), None) is not None:
+            return True
+    return False
 
 
 def _huge_numbers(value: object) -> Iterator[object]:
@@ -388,8 +462,4 @@ def _is_huge_number(value: object) -> bool:
     if isinstance(value, Decimal):
         _sign, digits, exponent = value.as_tuple()
         return len(digits) > 300 or not isinstance(exponent, int) or abs(exponent) > 300
-    return isinstance(value, int) and abs(value) >= 2**63
-
-
-def _holds_nul(value: object) -> bool:
-    return isinstance(value, str) and "\x00" in value
+    return isinstance(value, int) and abs(value) >= _HUGE
