@@ -49,6 +49,7 @@ from postbacks.delivery.enqueue import (
     enqueue_postbacks,
     rules_already_applied,
 )
+from postbacks.delivery.loads import Loads
 from postbacks.insights.figure_changes import count_events
 from postbacks.intake.claims import meta
 from postbacks.intake.claims.apple_ads import queue_claims
@@ -79,9 +80,12 @@ def work(
     *,
     claim: EarlyClaim | None = None,
     decide_elsewhere: DecideElsewhere | None = None,
+    loads: Loads | None = None,
 ) -> int:
     """Decide events and reattribute installs; return how many were processed."""
-    decided = decide_events(limit, claim=claim, decide_elsewhere=decide_elsewhere)
+    decided = decide_events(limit, claim=claim, decide_elsewhere=decide_elsewhere, loads=loads)
+    if loads is not None and not loads.serves_busy:
+        return decided  # an install's events may take long, and nobody waits for it
     return decided + reattribute_installs()
 
 
@@ -90,11 +94,13 @@ def decide_events(
     *,
     claim: EarlyClaim | None = None,
     decide_elsewhere: DecideElsewhere | None = None,
+    loads: Loads | None = None,
 ) -> int:
     """Decide the oldest undecided events of each organization; return how many were processed.
 
     A pump passes its `claim`, to have at once what it decides, and `decide_elsewhere`, which asks
-    another process: events whose rules take long would keep the pump from sending.
+    another process: events whose rules take long would keep the pump from sending. Its `loads` say
+    which organizations it leaves to other pumps.
     A batch is decided in one transaction. If its rules take too long, nothing of it is decided,
     and the next batches are shorter for those who took the time. If an event raises, each is
     decided in a transaction of its own, and the failing one is recorded with its error: it never
@@ -102,19 +108,24 @@ def decide_events(
     picks them up.
     """
     waiting = _turns.waiting(limit)
+    if loads is not None:
+        waiting = [each for each in waiting if each.organization_id in loads.served]
     if not waiting:
         return 0
     decided = 0
     if shares := _turns.share(waiting, limit):
         decided = _decide_batch(
-            shares, claim, event_seconds=EXPENSIVE_SECONDS if decide_elsewhere else None
+            shares,
+            claim,
+            event_seconds=EXPENSIVE_SECONDS if decide_elsewhere else None,
+            loads=loads,
         )
     if decide_elsewhere is not None:
         for organization_id in _turns.to_be_decided_apart(waiting):
             decide_elsewhere(organization_id)
         waiting = [each for each in waiting if not _turns.is_apart(each.organization_id)]
     if shares := _turns.share_of_expensive(waiting):
-        decided += _decide_batch(shares, claim)
+        decided += _decide_batch(shares, claim, loads=loads)
     return decided
 
 
@@ -153,9 +164,11 @@ def _decide_batch(
     claim: EarlyClaim | None = None,
     *,
     event_seconds: float | None = None,
+    loads: Loads | None = None,
 ) -> int:
     """Decide so many events of each organization; return how many were processed."""
     dequeued: list[UndecidedRow] = []
+    began_at = time.monotonic()
     budget = Budget(BATCH_SECONDS, event_seconds)
     try:
         with transaction.atomic():
@@ -172,6 +185,9 @@ def _decide_batch(
         return len(dequeued)
     finally:
         _note_costs(budget)
+        if loads is not None:
+            seconds = time.monotonic() - began_at
+            loads.note((row.organization_id for row in dequeued), seconds)
 
 
 def _for_a_while(rows: Sequence[_Row]) -> Iterator[_Row]:

@@ -10,13 +10,14 @@ never give the same slot away.
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
 
 from postbacks.delivery.dead_pumps import InterruptedClaim, log_lapsed
+from postbacks.delivery.loads import EVERYBODY, Served
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import BreakerState, QueueClass
@@ -27,6 +28,7 @@ Lane = tuple[int, str]  # an organization, and a host with its port
 QueuePlace = tuple[int, str, int]  # organization, host and class: a place in the order of queues
 FIRST_PLACE: QueuePlace = (0, "", -1)
 MOST_QUEUES = 1_000  # that one look walks through
+LOOK_AGAIN_SECONDS = 0.2  # where a look did not see when the next is due, behind what is due now
 
 # A worker that wakes late catches up by so much. It bounds what a second can hold above the limit:
 # this share of it, or one request.
@@ -45,6 +47,7 @@ SELECT rule_id FROM rule_pace CROSS JOIN LATERAL (
     ORDER BY due_at LIMIT 1
 ) AS first
 WHERE next_at <= now()
+  AND (first.organization_id = ANY(%(named)s::bigint[])) = %(are_served)s
   AND (first.organization_id, host) NOT IN (
       SELECT * FROM unnest(%(busy_organizations)s::bigint[], %(busy_hosts)s::text[])
   )
@@ -102,6 +105,13 @@ class Due:
     @property
     def soonest(self) -> float | None:
         return min((due for due in (self.plain, self.paced) if due is not None), default=None)
+
+    def of(self, served: Served) -> "Due":
+        """Return what is due of the organizations that a pump works for."""
+        lanes = [queue for queue in self.lanes if queue.organization_id in served]
+        if len(lanes) == len(self.lanes):
+            return self
+        return replace(self, lanes=lanes, plain=self.plain if lanes else LOOK_AGAIN_SECONDS)
 
     @staticmethod
     def is_now(seconds: float | None) -> bool:
@@ -172,13 +182,19 @@ def claim_rooms(
 
 
 def claim_paced(
-    limit: int, *, busy: Iterable[Lane] = (), claim_id: uuid.UUID | None = None
+    limit: int,
+    *,
+    busy: Iterable[Lane] = (),
+    served: Served = EVERYBODY,
+    claim_id: uuid.UUID | None = None,
 ) -> list[Lease]:
     """Claim up to `limit` due postbacks of rules with limits, none where lanes are `busy`."""
     lanes = list(busy)
     parameters: dict[str, object] = {
         "busy_organizations": [organization_id for organization_id, _ in lanes],
         "busy_hosts": [host for _, host in lanes],
+        "named": list(served.named),
+        "are_served": served.are_served,
     }
     with transaction.atomic():
         rules = [rule_id for (rule_id,) in prepared.run(_LOCK_PACES, parameters)]

@@ -195,12 +195,13 @@ class Rests:
                 self._other = self._latest
             self._latest = (organization_id, now)
 
-    def begin(self, leases: Sequence[Lease], seconds: float) -> None:
+    def begin(self, leases: Sequence[Lease], seconds: float, *, is_divided: bool = False) -> None:
         """Rest for as long as the step took that claimed these, if they are a backlog's.
 
-        A backlog is a claim of which one organization has more than half.
+        A backlog is a claim of which one organization has more than half. Where pumps are divided,
+        others have something for another pump.
         """
-        if leases and seconds > _LONG_SECONDS and self.has_neighbors:
+        if leases and seconds > _LONG_SECONDS and (is_divided or self.has_neighbors):
             [(_, most)] = Counter(lease.lane[0] for lease in leases).most_common(1)
             if most > len(leases) / 2:
                 self._ends_at = self.clock() + min(seconds, _LONGEST_REST)

@@ -63,6 +63,7 @@ from postbacks.delivery.lanes import (
     Turns,
     claimed_together,
 )
+from postbacks.delivery.loads import Loads
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
 from postbacks.delivery.wakeups import SharedNotifications, Wakeup
@@ -127,6 +128,7 @@ class Pump:
     journal: BegunRequests = field(default_factory=BegunRequests)
     speeds: Speeds = field(default_factory=dict)  # of lanes, as pumps before have found them
     notifications: SharedNotifications = field(default_factory=SharedNotifications)
+    loads: Loads = field(default_factory=Loads)
     clock: Callable[[], float] = time.monotonic
     _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     _unlogged: list[Result] = field(default_factory=list)
@@ -143,6 +145,7 @@ class Pump:
     _suspended_at: dict[tuple[int, int], float] = field(default_factory=dict)
     _is_stopping: bool = False
     _is_notified: bool = False
+    _answers_alone: bool = False  # for a notification, other pumps sleep on
     _listening: object = None
     _next_beat: float = 0.0
     _logged_at: float = 0.0
@@ -217,6 +220,10 @@ class Pump:
         began_at = self.clock()
         self._listen()
         self._is_notified = False
+        self.loads.divide()
+        if self._answers_alone and self.loads.are_divided:
+            wake_pumps()  # what it woke for may be another pump's by now
+        self._answers_alone = False
         if self._unsure_claims:
             return_all_of_claims(self._unsure_claims)
             self._unsure_claims.clear()
@@ -224,14 +231,16 @@ class Pump:
             self.log_finished()
         decided = self._decide()
         # Most cycles find nothing: this query takes far less than to begin a claim.
-        due = next_due(self._look_after)
+        due = next_due(self._look_after).of(self.loads.served)
         self._due_in = 0.0 if due.resume_after != FIRST_PLACE else due.soonest
         claimed: Sequence[Lease] = ()
         if not self._rests.seconds_left:  # else it looks at the same queues again: none is missed
             self._look_after = due.resume_after
             if self._due_in is not None and self._due_in <= 0:
                 claimed = self._claim(due)
-                self._rests.begin(claimed, self.clock() - began_at)
+                if self.loads.serves_busy:
+                    seconds = self.clock() - began_at
+                    self._rests.begin(claimed, seconds, is_divided=self.loads.are_divided)
         return bool(decided or claimed)
 
     def _listen(self) -> None:
@@ -251,7 +260,11 @@ class Pump:
     @property
     def _together(self) -> int:
         """How many postbacks are claimed together: fewer while others wait for each step."""
-        return MANY if self._rests.has_neighbors else claimed_together(self.transport.capacity)
+        return MANY if self._has_neighbors else claimed_together(self.transport.capacity)
+
+    @property
+    def _has_neighbors(self) -> bool:
+        return self._rests.has_neighbors or self.loads.are_divided
 
     @property
     def _room(self) -> int:
@@ -288,12 +301,13 @@ class Pump:
         try:
             if due.is_now(due.plain):
                 rooms = self._turns.allot(due.lanes, self._lanes.room_of, most)
-                rooms = self._heavy.fitting(rooms, has_neighbors=self._rests.has_neighbors)
+                rooms = self._heavy.fitting(rooms, has_neighbors=self._has_neighbors)
                 leases += claim_rooms(rooms, most, claim_id=self.claim_ids.next())
             if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
                 leases += claim_paced(
                     most,
                     busy={*self._lanes.full_lanes(), *self._heavy.full_lanes()},
+                    served=self.loads.served,
                     claim_id=self.claim_ids.next(),
                 )
         except Exception as error:
@@ -301,6 +315,7 @@ class Pump:
                 self._return_untried(leases)
             raise
         self._begin_claimed(leases, claimed_at, {})
+        self.loads.note((lease.lane[0] for lease in leases), self.clock() - claimed_at)
         return leases
 
     def _begin_claimed(
@@ -397,6 +412,7 @@ class Pump:
         self._collect_finished()
         if not self._unlogged:
             return 0
+        organizations = [lease.lane[0] for lease, _ in self._unlogged]
         made = [(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)]
         batch = log_attempts([result for _, result in made])
         self._forget_begun([lease for lease, _ in made], batch.unlogged)
@@ -423,11 +439,12 @@ class Pump:
         report_attempts(made)
         count = len(self._unlogged)
         self._unlogged.clear()
+        self.loads.note(organizations, self.clock() - self._logged_at)
         return count
 
     def _collect_finished(self) -> None:
         """Take over what has come back: a little of it while others wait for each step."""
-        most = 2 * MANY if self._rests.has_neighbors else sys.maxsize
+        most = 2 * MANY if self._has_neighbors else sys.maxsize
         with suppress(Empty):
             while len(self._unlogged) < most:
                 lease, result = self._finished.get_nowait()
@@ -518,7 +535,11 @@ class Pump:
             payloads = [notification.extra for notification in iter(session.notifies, None)]
         if self._is_stopping:
             return False
+        self.loads.divide()
+        if self.loads.are_divided:  # only some of the pumps serve the organization
+            return bool(payloads)
         taken = [payload for payload in payloads if self.notifications.take(payload)]
+        self._answers_alone = self._answers_alone or bool(taken)
         return bool(taken)
 
 

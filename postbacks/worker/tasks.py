@@ -35,6 +35,7 @@ from postbacks.delivery.dead_pumps import (
 )
 from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.lanes import Speeds
+from postbacks.delivery.loads import Loads
 from postbacks.delivery.pump import Pump
 from postbacks.delivery.wakeups import SharedNotifications
 from postbacks.infrastructure import caches
@@ -86,6 +87,7 @@ def run_pump(slot: int) -> None:
     beat_pump = PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids, seat.keep)
     journal = BegunRequests(ids.journal)
     notifications = SharedNotifications(settings.DATA_DIR / "pump_notifications")
+    loads = Loads(slot, settings.PUMPS, settings.DATA_DIR / "pump_loads")
     try:
         with TestSender() as tests, open_transport() as transport:
 
@@ -97,19 +99,23 @@ def run_pump(slot: int) -> None:
 
             Pump(
                 transport=transport,
-                decide=functools.partial(pipeline.work, decide_elsewhere=decide_elsewhere),
+                decide=functools.partial(
+                    pipeline.work, decide_elsewhere=decide_elsewhere, loads=loads
+                ),
                 prepare=rendering.render_postbacks,
                 beat=beat_or_stop,
                 hand_on=seat.hand_on,
                 claim_ids=ids,
                 journal=journal,
                 notifications=notifications,
+                loads=loads,
                 speeds=_SPEEDS,
             ).run(seconds_until_turn(slot))
         journal.close()
         WorkerHeartbeat.objects.filter(name=beat_pump.name).delete()
     finally:
         notifications.close()
+        loads.close()
         seat.release()
         ids.release_lock()
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -13,6 +14,7 @@ from postbacks.callbacks import rendering
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.http.transport import Transport
+from postbacks.delivery.loads import Loads
 from postbacks.delivery.pump import BEAT_SECONDS, Pump
 from postbacks.infrastructure.database import roles
 from tests import database
@@ -98,19 +100,22 @@ def pump_for(
     open_transport: Callable[[Destinations], Transport] = RequestsTransport,
     beat_seconds: float = BEAT_SECONDS,
     hand_on: Callable[[], bool] = lambda: True,
+    loads: Loads | None = None,
 ) -> None:
     """Run a real pump as the worker, in this thread, until its time is over or a beat stops it."""
     with (
         database.as_role(roles.WORKER),
         open_transport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
     ):
+        loads = loads or Loads()
         Pump(
             transport=transport,
-            decide=pipeline.work,
+            decide=partial(pipeline.work, loads=loads),
             prepare=rendering.render_postbacks,
             beat=beat,
             beat_seconds=beat_seconds,
             hand_on=hand_on,
+            loads=loads,
         ).run(seconds)
 
 
@@ -126,6 +131,7 @@ def run_pump() -> Run:
         *,
         seconds: float = 60.0,
         open_transport: Callable[[Destinations], Transport] = RequestsTransport,
+        loads: Loads | None = None,
     ) -> None:
         deadline = time.monotonic() + seconds
 
@@ -133,7 +139,7 @@ def run_pump() -> Run:
             with database.as_role(roles.WEB):
                 return not until()
 
-        pump_for(seconds, beat, open_transport=open_transport, beat_seconds=0.05)
+        pump_for(seconds, beat, open_transport=open_transport, beat_seconds=0.05, loads=loads)
         assert time.monotonic() < deadline, "The pump's time ran out."
 
     return run

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event, Timer
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 from apps_registry.tenancy import tenant
 from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.lanes import most_of_one_lane
+from postbacks.delivery.loads import Loads
 from postbacks.models import DuePostback, PostbackStatus
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import make_rule, make_tenant
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
+from tests.workers import decide_all
 
 THREADS = RequestsTransport.capacity
 PER_LANE = most_of_one_lane(THREADS)
@@ -185,3 +188,34 @@ def test_twenty_partners_that_hang_take_no_room_from_others(
     assert not any(attempt.error for attempt in attempts_of(quick))
     assert len(good.requests) == 60
     assert len(begun) >= 20  # each was asked
+
+
+@pytest.mark.parametrize("limits", [{}, {"rate_limit_per_second": 1_000}], ids=["plain", "paced"])
+def test_a_pump_for_others_leaves_events_and_postbacks_of_whoever_takes_much(
+    limits: dict[str, object], ok_partner: RecordingPartner, run_pump: Run, tmp_path: Path
+) -> None:
+    busy, quiet = make_tenant("Busy"), make_tenant("Quiet")
+    for of in (busy, quiet):
+        with tenant(of.organization.pk):
+            make_rule(url=ok_partner.url, **limits)
+        record(of, event(), event())
+    decide_all()  # two are to be claimed
+    for of in (busy, quiet):
+        record(of, event())  # and one to be decided
+    first, second = (Loads(slot, 2, tmp_path / "loads", clock=lambda: 100.0) for slot in (0, 1))
+    first.note([busy.organization.pk], 60.0)
+    first.note([quiet.organization.pk], 0.001)
+    first.divide()
+
+    run_pump(until=lambda: len(attempts_of(quiet)) == 3, loads=second)
+    assert (len(postbacks_of(busy)), attempts_of(busy)) == (2, [])
+
+    record(quiet, event())
+    first, second = (Loads(slot, 2, tmp_path / "loads", clock=lambda: 101.0) for slot in (0, 1))
+    second.divide()  # it lives
+    first.note([busy.organization.pk], 60.0)
+    first.note([quiet.organization.pk], 0.001)
+    run_pump(until=lambda: len(attempts_of(busy)) == 3, loads=first)
+    assert (len(postbacks_of(quiet)), len(attempts_of(quiet))) == (3, 3)
+
+    run_pump(until=lambda: len(attempts_of(quiet)) == 4)
