@@ -13,6 +13,7 @@ from django.test import TransactionTestCase, client
 from pytest_django import DjangoDbBlocker
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from postbacks.intake import refused_events
 from tests import database, redis_server
 from tests.workers import sending_tests
 
@@ -27,6 +28,12 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     TransactionTestCase._should_reload_connections = lambda _self: database.must_reconnect()
     yield
     database.superuser().close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _refusals_are_flushed_by_hand() -> None:
+    """Start no thread that would write into a test's database; tests flush."""
+    refused_events.log.has_writer = False
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,10 +13,12 @@ from postbacks.callbacks.rules import comparisons, conditions, definition
 from postbacks.configuration import document
 from postbacks.delivery import lanes, success
 from postbacks.delivery.http import response
+from postbacks.intake import refused_events
 from postbacks.intake.events import body, fields, lenient_json, validation
 from postbacks.intake.links import reading
 from postbacks.intake.skadnetwork import recording, unclaimed
 from postbacks.models import rules, test_devices
+from postbacks.models.refused_events import LONGEST_CONTENT
 from postbacks.rulebook import dry_run, replays, test_send
 from postbacks.web import patient_worker, slow_connections
 
@@ -64,6 +66,10 @@ BOUNDS = {
     "copies that are kept": unclaimed.MAX_COPIES_PER_APP,
     "parameters of a tracking link": reading.MAX_PARAMETERS,
     "characters of a tracking link's": reading.MAX_QUERY,
+    "[refused events]": refused_events.ROWS_PER_DAY,
+    "refused events that are kept": refused_events.ROWS_PER_SECOND,
+    "bytes that are kept of a refused": LONGEST_CONTENT,
+    "counters of refused events": refused_events.MOST_COUNTERS_A_DAY,
     "bytes of a request's head": slow_connections.HEAD_BYTES,
     "bytes of all requests that come": patient_worker.WAITING_BYTES,
     "bytes of an answer": slow_connections.ANSWER_BYTES,

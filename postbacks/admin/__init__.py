@@ -13,6 +13,7 @@ from postbacks.admin.installs.admin import InstallAdmin
 from postbacks.admin.logs.audit_log import AuditEntryAdmin
 from postbacks.admin.logs.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.logs.postbacks import DeliveryAttemptAdmin, PostbackAdmin
+from postbacks.admin.logs.refused_events import RefusedEventAdmin
 from postbacks.admin.logs.replays import ReplayAdmin
 from postbacks.admin.logs.skan import SkanPostbackAdmin
 from postbacks.admin.pages import configuration, forget_device, fraud_report
@@ -53,6 +54,7 @@ __all__ = [
     "EventAdmin",
     "InstallAdmin",
     "PostbackAdmin",
+    "RefusedEventAdmin",
     "ReplayAdmin",
     "SkanPostbackAdmin",
     "TestDeviceAdmin",

@@ -68,6 +68,7 @@ class SdkKeyAuthentication(_SecretAuthentication):
         key = find_key(secret)
         if key is None:
             raise exceptions.AuthenticationFailed("The SDK key is not known.")
+        request._request.sdk_key = key  # type: ignore[attr-defined]  # for the log of refusals
         if key.is_revoked:
             raise exceptions.PermissionDenied("The SDK key was revoked; make a new one.")
         if key.has_ended:

@@ -16,6 +16,7 @@ from postbacks.api.resources.organization import AuditLogViewSet, OwnOrganizatio
 from postbacks.api.resources.partners import CampaignViewSet, PartnerViewSet, TrackingLinkViewSet
 from postbacks.api.resources.people import InvitationViewSet, MemberViewSet
 from postbacks.api.resources.postbacks import PostbackViewSet
+from postbacks.api.resources.refused_events import RefusedEventViewSet
 from postbacks.api.resources.replays import ReplayViewSet
 from postbacks.api.resources.rules.viewset import RuleViewSet
 from postbacks.api.resources.signing import ClickSigningKeyViewSet, SigningSecretViewSet
@@ -43,6 +44,7 @@ router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signin
 router.register("v1/events", EventViewSet, "event")
 router.register("v1/installs", InstallViewSet, "install")
 router.register("v1/touchpoints", TouchpointViewSet, "touchpoint")
+router.register("v1/refused-events", RefusedEventViewSet, "refused-event")
 router.register("v1/postbacks", PostbackViewSet, "postback")
 router.register("v1/replays", ReplayViewSet, "replay")
 router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import Prefetch, Q, QuerySet, Sum, prefetch_related_objects
 
 from apps_registry.models import App, AuditEntry
 from postbacks.insights.keyset import Cursor, KeysetList, KeysetPage
@@ -19,6 +19,9 @@ from postbacks.models import (
     Install,
     InstallKey,
     Postback,
+    RefusalCount,
+    RefusalReason,
+    RefusedEvent,
     Replay,
     ReplayPart,
     ReplayStatus,
@@ -34,7 +37,11 @@ _CODE_CLASS = re.compile(r"([1-5])xx")
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
 _IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
 _IDS_OF_TOUCHPOINTS = (identifiers.CLICK_ID, *_IDENTIFIER_KINDS, *identifiers.HASHES)
+_IDS_OF_REFUSALS = (
+    *("customer_user_id", "click_id", "transaction_id", "event_id", "touchpoint_id"),
+)
 _MOST_BY_KEY = 200
+_MOST_COUNTS = 1_000
 _CLOCKS_DIFFER = timedelta(days=1)  # at most, of who made an ID and of PostgreSQL
 _REPLAYS = {
     str(ReplayStatus.RUNNING): Q(finished_at=None),
@@ -138,6 +145,36 @@ class TouchpointSearch:
     site_id: str = ""
     country: str = ""
     rejected: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalSearch:
+    """A search of refused events. `id` is any id that was in them, raw or hashed, or ours."""
+
+    span: TimeRange = TimeRange()
+    id: str = ""
+    app_id: int | None = None
+    door: str = ""
+    reason: str = ""
+    pointer: str = ""
+    sdk_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalsCounted:
+    """How many were refused for one reason, of one SDK version, and how many of them are kept."""
+
+    app: UUID
+    app_name: str
+    reason: str
+    pointer: str
+    sdk_version: str
+    refused: int
+    kept: int
+
+    @property
+    def label(self) -> str:
+        return str(RefusalReason(self.reason).label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +287,43 @@ def touchpoints_of(public_ids: Sequence[UUID]) -> "QuerySet[Touchpoint]":
         return Touchpoint.objects.none()
     days = (min(moments) - _CLOCKS_DIFFER, max(moments) + _CLOCKS_DIFFER)
     return Touchpoint.objects.filter(received_at__range=days, public_id__in=public_ids)
+
+
+def refusal_log(search: RefusalSearch, cursor: Cursor) -> KeysetPage[RefusedEvent]:
+    """Return a page of refused events, newest first, with their apps and keys."""
+    conditions = _equal(
+        app_id=search.app_id,
+        door=search.door,
+        reason=search.reason,
+        pointer=search.pointer,
+        sdk_version=search.sdk_version,
+    )
+    has_id = refused_events_with(search.id) if search.id else None
+    rows = search.span.within(RefusedEvent.objects.all(), "received_at")
+    related = ("app", "sdk_key")
+    return _search(rows, "received_at", conditions, has_id=has_id, related=related).page(cursor)
+
+
+def refusal_counts(app_id: int | None = None) -> list[RefusalsCounted]:
+    """Return how many were refused in the days that are kept, the most first."""
+    rows = RefusalCount.objects.filter(**({} if app_id is None else {"app_id": app_id}))
+    grouped = rows.values_list("app__public_id", "app__name", "reason", "pointer", "sdk_version")
+    sums = grouped.annotate(sum_refused=Sum("refused"), sum_kept=Sum("kept"))
+    most = sums.order_by("-sum_refused", "reason", "pointer", "sdk_version")[:_MOST_COUNTS]
+    return [RefusalsCounted(*row) for row in most]
+
+
+def refused_events_with(text: str) -> Q:
+    """Return the condition that a refused event had an id, of any kind, raw or hashed."""
+    apps = list(App.objects.values_list("pk", flat=True))
+    names = {
+        *_names(text, *_IDENTIFIER_KINDS, *identifiers.HASHES),
+        *(f"{kind}:{text.strip()}" for kind in _IDS_OF_REFUSALS),
+        *(f"{kind}:{text.strip().lower()}" for kind in _IDS_OF_REFUSALS),
+    }
+    condition = Q(keys__overlap=[identifiers.key_of(app, name) for app in apps for name in names])
+    public_id = uuid_or_none(text)
+    return condition | Q(public_id=public_id) if public_id else condition
 
 
 def audit_log(search: AuditSearch, cursor: Cursor) -> KeysetPage[AuditEntry]:

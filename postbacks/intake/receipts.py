@@ -17,6 +17,7 @@ class Rejection:
 
     index: int
     errors: tuple[FieldError, ...]
+    item: object = None  # as it arrived
 
 
 @dataclass(frozen=True, slots=True)

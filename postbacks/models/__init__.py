@@ -50,6 +50,12 @@ from postbacks.models.postbacks import (
     QueueClass,
     SkipReason,
 )
+from postbacks.models.refused_events import (
+    RefusalCount,
+    RefusalDoor,
+    RefusalReason,
+    RefusedEvent,
+)
 from postbacks.models.replays import (
     Replay,
     ReplayedPostback,
@@ -126,6 +132,10 @@ __all__ = [
     "PostbackStatus",
     "QueueClass",
     "RateCount",
+    "RefusalCount",
+    "RefusalDoor",
+    "RefusalReason",
+    "RefusedEvent",
     "Replay",
     "ReplayPart",
     "ReplayStatus",

@@ -174,6 +174,11 @@ WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
   AND received_at BETWEEN %(first)s AND %(last)s
 """
 
+_DELETE_REFUSED = """
+DELETE FROM refused_event
+WHERE organization_id = %(organization)s AND app_id = %(app)s AND keys && %(keys)s::uuid[]
+"""
+
 # The queues first, in the order of the workers on them: no deadlock. Then its installs are locked,
 # so that none is reevaluated while it is being emptied.
 _OWN = """
@@ -365,6 +370,13 @@ def empty_installs(device: DeviceRows, device_key: str, stand_in: str) -> Counts
         kept_fields = {"facts": _KEPT_FACTS, "candidates": _KEPT_CANDIDATES}
         attributions = run(_EMPTY_ATTRIBUTIONS, {**values, **kept_fields})
         return Counter(install=run(_EMPTY_INSTALLS, values), attribution=attributions)
+
+
+def delete_refused(device: DeviceRows) -> Counts:
+    """Delete what was refused of the device."""
+    values = {**device.app_parameters, "keys": device.keys()}
+    with transaction.atomic():
+        return +Counter(refused_event=run(_DELETE_REFUSED, values))
 
 
 def replace_in_rules(

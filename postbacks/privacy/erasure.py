@@ -117,6 +117,7 @@ class _Erasure:
         """Find and empty all rows that indexes lead to; return False if time ran out."""
         find_by_index(self.device)
         self._save()  # before the rows that led here are emptied
+        self._counted(lambda: emptying.delete_refused(self.device))
         while self._counted(lambda: emptying.empty_touchpoints(self.device)):
             if time.monotonic() >= ends_at:
                 return False

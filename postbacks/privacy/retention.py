@@ -21,6 +21,7 @@ from apps_registry.addresses import parse_address
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import run
 from postbacks.models import Tidying, TouchpointKind
+from postbacks.models.refused_events import DAYS_KEPT
 from postbacks.values import identifiers
 
 # Each deletes what nothing refers to any more, the replays themselves last.
@@ -139,6 +140,19 @@ def delete_old_repeats(limit: int = 5_000) -> int:
         "DELETE FROM touchpoint_seen WHERE ctid IN (SELECT ctid FROM touchpoint_seen "
         "WHERE received_at < now() - interval '7 days' LIMIT %s)",
         [limit],
+    )
+
+
+def delete_old_refusals(limit: int = 5_000) -> int:
+    """Delete a batch of refused events and their counters, kept seven days; return how many."""
+    return sum(
+        run(statement, [DAYS_KEPT, limit])
+        for statement in (
+            "DELETE FROM refused_event WHERE ctid IN (SELECT ctid FROM refused_event "
+            "WHERE received_at < now() - %s * interval '1 day' LIMIT %s)",
+            "DELETE FROM refusal_count WHERE ctid IN (SELECT ctid FROM refusal_count "
+            "WHERE day < (now() AT TIME ZONE 'UTC')::date - %s LIMIT %s)",
+        )
     )
 
 

@@ -86,6 +86,7 @@ UNFOLD = {
                     ),
                     _list("Replays", "replay", "postbacks.replay", pages=(_REPLAY,)),
                     _list("Events", "bolt", "postbacks.event", "postbacks.decisionfailure"),
+                    _list("Refused events", "block", "postbacks.refusedevent"),
                     _list("Installs", "install_mobile", "postbacks.install"),
                     _list("Clicks & impressions", "ads_click", "postbacks.touchpoint"),
                     _page("Fraud report", "gpp_bad", "fraud_report"),

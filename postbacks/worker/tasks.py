@@ -165,6 +165,7 @@ def tidy_up() -> None:
     for delete_batch in (
         retention.delete_old_touchpoint_keys,
         retention.delete_old_repeats,
+        retention.delete_old_refusals,
         retention.delete_old_event_keys,
         retention.delete_old_held,
         retention.delete_old_jobs,

@@ -45,6 +45,7 @@ PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right
     "postbacks.Event": (None, None, None, {}),
     "postbacks.Install": (None, None, None, {}),
     "postbacks.SkanPostback": (None, None, None, {}),
+    "postbacks.RefusedEvent": (None, None, None, {}),
     "postbacks.Replay": (None, None, None, {}),
     "postbacks.Touchpoint": (None, None, None, {}),
     "postbacks.TestDevice": (SET_UP, None, SET_UP, {"remove": SET_UP}),

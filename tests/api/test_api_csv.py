@@ -17,6 +17,7 @@ from postbacks.api.routes import router
 from tests import make
 from tests.api.calling import PROBLEM, Program, make_postback, owner_of, report
 from tests.insights.credits import make_install, make_touches
+from tests.refusals import make_refusal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,6 +94,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
     make_postback(rule, report(tenant.sdk_key), attempts=1)
     make_install(link, datetime.now(UTC))
     make_touches(link, datetime.now(UTC))
+    make_refusal(tenant)
     owner_of(tenant).post("replays", {"filter": {}})
     make.make_invitation(tenant.organization)
     owner_of(tenant).post("organization/signing-secrets/rotate", {})

@@ -18,6 +18,7 @@ from tests.admin.pages import sign_in
 from tests.api.calling import DRAFT, PROBLEM, Program, make_postback, owner_of, program_of, report
 from tests.insights.credits import make_install
 from tests.isolation.story import live_through
+from tests.refusals import make_refusal
 from tests.touches import make_network, touch
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,6 +77,7 @@ RIGHTS = {
     "v1/events": {"list": READ, "retrieve": READ, "explain": READ},
     "v1/installs": {"list": READ, "retrieve": READ},
     "v1/touchpoints": {"list": READ, "retrieve": READ},
+    "v1/refused-events": {"list": READ, "retrieve": READ, "counts": READ},
     "v1/members": {
         "list": READ,
         "retrieve": READ,
@@ -112,6 +114,7 @@ ON_THE_FORM: dict[tuple[str, str], tuple[str, str, dict[str, str]]] = {
     ("v1/callback-rules", "restore"): ("POST", f"{_RULES}/{{rule}}/versions/", {"number": "1"}),
     ("v1/callback-rules", "start_held"): ("POST", f"{_RULES}/{{rule}}/held/", {"action": "drop"}),
     ("v1/partner-templates", "retrieve"): ("GET", f"{_RULES}/templates/", {"q": "adjust"}),
+    ("v1/refused-events", "counts"): ("GET", "postbacks/refusedevent/", {}),
     ("v1/events", "explain"): ("GET", "postbacks/event/{event}/change/", {}),
 }
 # Pages of what the API has at an address beside its rows, or not at all.
@@ -128,6 +131,7 @@ REQUESTS = {
     "list": ("GET", ""),
     "retrieve": ("GET", "/{id}"),
     "explain": ("GET", "/{id}/explain"),
+    "counts": ("GET", "/counts"),
     "create": ("POST", ""),
     "update": ("PUT", "/{id}"),
     "partial_update": ("PATCH", "/{id}"),
@@ -301,6 +305,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
         "v1/events": lambda: report(tenant.sdk_key),
         "v1/installs": lambda: _install(tenant),
         "v1/touchpoints": lambda: _touchpoint(tenant),
+        "v1/refused-events": lambda: make_refusal(tenant),
         "v1/postbacks": lambda: _postback(tenant),
         "v1/replays": lambda: _replay(tenant),
         "v1/skan-postbacks": lambda: _skan_postback(tenant),

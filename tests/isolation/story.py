@@ -22,6 +22,7 @@ from apps_registry.models import (
     Invitation,
     Organization,
     Partner,
+    SdkKey,
     TrackingLink,
     User,
 )
@@ -55,6 +56,8 @@ from postbacks.models import (
     Postback,
     PostbackJob,
     PostbackStatus,
+    RefusalCount,
+    RefusedEvent,
     Replay,
     ReplayedPostback,
     ReplayPart,
@@ -251,6 +254,24 @@ def _live(app: App, rule: models.Model) -> None:
     )
     UndecidedEvent.objects.create(id=event.pk, received_at=now)
     DecisionFailure.objects.create(id=event.pk, received_at=now, error="broken", next_try_at=now)
+    RefusedEvent.objects.create(
+        app=app,
+        sdk_key=SdkKey.objects.filter(app=app)[0],
+        received_at=now,
+        door="events",
+        status_code=422,
+        index=0,
+        reason="invalid_field",
+        pointer="/revenue",
+        event_name="purchase",
+        sdk_version="1.2.3",
+        errors=[{"pointer": "/revenue", "detail": "No amount."}],
+        content="{}",
+        keys=[uuid.uuid4()],
+    )
+    RefusalCount.objects.create(
+        app=app, day=now.date(), reason="invalid_field", pointer="/revenue", refused=1, kept=1
+    )
     Install.objects.create(
         app=app, device="device-1", installed_at=now, event_ref=event.pk, event_received_at=now
     )

@@ -63,6 +63,7 @@ WITHOUT_COMPOSITE_KEY = {
     "touchpoint_key.app_id",
     "touchpoint_key.touchpoint_id",
     "install_key.app_id",
+    "refused_event.sdk_key_id",
 }
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 from django.db import connection, models
 from psycopg import sql
 
-from apps_registry.models import App, TrackingLink
+from apps_registry.models import App, SdkKey, TrackingLink
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks.infrastructure.database import roles
 from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
@@ -30,6 +30,7 @@ from postbacks.models import (
     InstallKey,
     Postback,
     PostbackStatus,
+    RefusedEvent,
     RuleDevice,
     TestSend,
     Touchpoint,
@@ -83,6 +84,7 @@ LOGS: tuple[type[TenantModel], ...] = (
     AdServicesClaim,
     TestSend,
     DryRunJob,
+    RefusedEvent,
 )
 
 
@@ -140,6 +142,7 @@ def live(scene: Scene, person: Person) -> None:
         install = _add_install(scene, person, clicks[0].public_id)
         _add_event(scene, person, f"install_id:{person.install_id}", "install", install)
         _add_event(scene, person, f"advertising:{person.gaid}", "purchase", install)
+        _add_refused(scene, person)
     _mark(scene, person.mark, before)
 
 
@@ -274,6 +277,19 @@ def _add_event(scene: Scene, person: Person, device: str, name: str, install: In
     for status in (PostbackStatus.DELIVERED, PostbackStatus.FAILED, PostbackStatus.PENDING):
         _add_postback(scene, event, status, install)
     _add_trials(scene, event)
+
+
+def _add_refused(scene: Scene, person: Person) -> None:
+    names = [*identifiers.identifiers_of(person.ids), f"customer_user_id:{person.customer_user_id}"]
+    RefusedEvent.objects.create(
+        app=scene.app,
+        sdk_key=SdkKey.objects.filter(app=scene.app)[0],
+        received_at=datetime.now(UTC),
+        door="events",
+        status_code=422,
+        reason="invalid_field",
+        keys=[identifiers.key_of(scene.app.pk, name) for name in names],
+    )
 
 
 def _add_trials(scene: Scene, event: Event) -> None:

@@ -68,6 +68,7 @@ DECLARED = {
     "figure_name",
     "figure_zone",
     "postback_job",
+    "refusal_count",  # fields, SDK versions and numbers
     "circuit_breaker",
     "replay",  # filters and the public ids of postbacks
     "replay_part",
@@ -162,7 +163,7 @@ def test_nothing_of_a_forgotten_device_is_left(
         "test_send",
     }
     for table, count in life.counts(scene).items():
-        keys = {"install_key", "touchpoint_key"}
+        keys = {"install_key", "touchpoint_key", "refused_event"}
         assert (count < counts_before[table]) == (table in queues | keys), table
 
 

@@ -14,6 +14,7 @@ from postbacks.models import (
     Event,
     Install,
     Postback,
+    RefusedEvent,
     SkanPostback,
 )
 from postbacks.values.attribution import ORGANIC
@@ -33,7 +34,7 @@ def _partner(postback: Postback) -> str:
     return str(postback.rule.partner or "")
 
 
-def _received(row: Event | DecisionFailure | SkanPostback) -> object:
+def _received(row: Event | DecisionFailure | SkanPostback | RefusedEvent) -> object:
     return row.received_at
 
 
@@ -128,6 +129,21 @@ TOUCHPOINTS: Columns = {
     "Outcome": lambda row: row.outcome.status.label,
     "Reason": lambda row: row.outcome.reason,
     "Install": lambda row: row.outcome.install and row.outcome.install.public_id,
+}
+
+REFUSALS: Columns = {
+    "ID": lambda row: row.public_id,
+    "Received": _received,
+    "App": lambda row: row.app,
+    "SDK key": lambda row: row.sdk_key,
+    "Address": RefusedEvent.get_door_display,
+    "HTTP": lambda row: row.status_code,
+    "Reason": lambda row: row.reason,
+    "Field": lambda row: row.pointer,
+    "Event": lambda row: row.event_name,
+    "SDK version": lambda row: row.sdk_version,
+    "Answer": lambda row: " ".join(error.get("detail", "") for error in row.error_views),
+    "What arrived": lambda row: row.content,
 }
 
 COPIES: Columns = {

@@ -10,15 +10,16 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.sdk.event_schema import ReceiptSerializer, events_body_schema
+from postbacks.api.sdk.refusals import RefusalLoggingView
 from postbacks.api.throttling import count_events
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.recording import record_events
 from postbacks.intake.receipts import FieldError, Receipt
 from postbacks.intake.sdk_keys import Reporter
+from postbacks.models import RefusalDoor
 from postbacks.web.middleware import own_transactions
 from postbacks.web.problem_documents import problem
 
@@ -37,8 +38,10 @@ class AlwaysJson(BaseContentNegotiation):
 
 
 @own_transactions
-class SdkEventsView(APIView):
+class SdkEventsView(RefusalLoggingView):
     """Receives events from an app's SDK or the advertiser's server."""
+
+    door = RefusalDoor.EVENTS
 
     content_negotiation_class = AlwaysJson
     authentication_classes = [SdkKeyAuthentication]
@@ -56,7 +59,7 @@ class SdkEventsView(APIView):
         1,000 events and 5 MB, also gzipped. An event that was sent before (same `event_id`) is
         counted as a duplicate and changes nothing, so that everything can be sent again safely.
         """
-        return answer_report(request, record_events, "event")
+        return answer_report(self, record_events, "event")
 
 
 class RecordItems(Protocol):
@@ -65,8 +68,9 @@ class RecordItems(Protocol):
     def __call__(self, body: bytes, *, encoding: str, reporter: Reporter) -> Receipt: ...
 
 
-def answer_report(request: Request, record: RecordItems, noun: str) -> HttpResponse:
+def answer_report(view: RefusalLoggingView, record: RecordItems, noun: str) -> HttpResponse:
     """Record what a request reports: 202 once the good items are committed, 422 without any."""
+    request = view.request
     reporter = cast(Reporter, request.auth)
     try:
         receipt = record(
@@ -78,7 +82,9 @@ def answer_report(request: Request, record: RecordItems, noun: str) -> HttpRespo
         return problem(error.status, error.detail)
     count_events(reporter, len(receipt.ids))
     content = receipt_content(receipt)
-    if not any(receipt.ids):
+    status = 202 if any(receipt.ids) else 422
+    view.log_rejections(reporter, receipt, status)
+    if status == 422:
         return problem(422, f"No {noun} of the request is valid.", members=content)
     return HttpResponse(msgspec.json.encode(content), status=202, content_type="application/json")
 

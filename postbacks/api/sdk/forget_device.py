@@ -18,10 +18,11 @@ from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.api.problems import InvalidRequest
 from postbacks.api.schema import ProblemSchema
+from postbacks.api.sdk.refusals import RefusalLoggingView
 from postbacks.api.strict import StrictJsonParser
 from postbacks.api.throttling import throttle_erasures
 from postbacks.intake.sdk_keys import Reporter
-from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
+from postbacks.models import ErasureMode, ErasureReach, ErasureRequest, RefusalDoor
 from postbacks.privacy.requests import DeviceToErase, id_error, request_erasure
 from postbacks.privacy.tombstones import ID_KINDS
 from postbacks.values.placeholders import why_no_id
@@ -71,9 +72,10 @@ class ForgettingSerializer(serializers.Serializer):
 
 
 @own_transactions
-class ForgetDeviceView(APIView):
+class ForgetDeviceView(RefusalLoggingView):
     """Receives requests to forget a device."""
 
+    door = RefusalDoor.FORGET_DEVICE
     authentication_classes = [SdkKeyAuthentication]
     permission_classes = []
     parser_classes = [StrictJsonParser]

@@ -12,13 +12,13 @@ from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from apps_registry.tenancy import tenant
 from postbacks.api.authentication import SdkKeyAuthentication, credential_in_header
 from postbacks.api.problems import answer_exception
 from postbacks.api.sdk import tracking_links
 from postbacks.api.sdk.events import AlwaysJson
+from postbacks.api.sdk.refusals import RefusalLoggingView
 from postbacks.insights.device_attribution import attribution_of_installation
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.recording import record_parsed_events
@@ -46,7 +46,7 @@ from postbacks.intake.tenjin.parameters import (
     read_query,
     that_counts,
 )
-from postbacks.models import EventSource
+from postbacks.models import EventSource, RefusalDoor
 from postbacks.web.middleware import own_transactions
 from postbacks.web.request_bodies import UnreadableBodyError, read_chunked_body
 
@@ -73,9 +73,10 @@ class TenjinKeyAuthentication(SdkKeyAuthentication):
         return 'Basic realm="SDK key"'
 
 
-class TenjinView(APIView):
+class TenjinView(RefusalLoggingView):
     """A view of Tenjin's API; each answers GET and POST alike."""
 
+    door = RefusalDoor.TENJIN
     schema = None  # Tenjin's documentation describes it
     content_negotiation_class = AlwaysJson
     authentication_classes = [TenjinKeyAuthentication]
@@ -147,7 +148,9 @@ class TenjinEventView(TenjinView):
             reporter = replace(reporter, ip_address=None, user_agent=None)
         receipt = record_parsed_events([event], reporter=reporter, source=EventSource.TENJIN)
         self.remarks = [*remarks_on_time(parameters, now=now), *remarks_on_event(receipt.warnings)]
-        return _answer(400, _rejection(receipt)) if receipt.rejected else _answer(200)
+        status = 400 if receipt.rejected else 200
+        self.log_rejections(reporter, receipt, status, arrived=parameters)
+        return _answer(status, _rejection(receipt) if receipt.rejected else "")
 
 
 @own_transactions

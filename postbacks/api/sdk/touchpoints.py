@@ -5,13 +5,14 @@ from typing import Any
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.schema import ProblemSchema
 from postbacks.api.sdk.event_schema import ReceiptSerializer
 from postbacks.api.sdk.events import AlwaysJson, answer_report
+from postbacks.api.sdk.refusals import RefusalLoggingView
 from postbacks.intake.links.server_touchpoints import record_server_touchpoints
+from postbacks.models import RefusalDoor
 from postbacks.values.touchpoints import LONGEST_CLICK_ID
 from postbacks.web.middleware import own_transactions
 
@@ -73,8 +74,10 @@ _BODY = {
 
 
 @own_transactions
-class TouchpointsView(APIView):
+class TouchpointsView(RefusalLoggingView):
     """Receives clicks and impressions from a network's or the advertiser's server, or an app."""
+
+    door = RefusalDoor.TOUCHPOINTS
 
     content_negotiation_class = AlwaysJson
     authentication_classes = [SdkKeyAuthentication]
@@ -93,4 +96,4 @@ class TouchpointsView(APIView):
         that was sent before is counted as a duplicate and answered with the id of the first; one of
         a forgotten device is rejected.
         """
-        return answer_report(request, record_server_touchpoints, "touchpoint")
+        return answer_report(self, record_server_touchpoints, "touchpoint")

@@ -82,7 +82,7 @@ def _record(
     if len(checked) > 1 and any(event.is_time_corrected for event in checked):
         keep_order(checked)
     stored = _store(checked, reporter, source)
-    receipt = _receipt(checked, stored)
+    receipt = _receipt(events, checked, stored)
     results = {
         "taken": stored,
         "duplicate": receipt.duplicates,
@@ -94,7 +94,7 @@ def _record(
     return receipt
 
 
-def _receipt(checked: Sequence[CheckedEvent], stored: int) -> Receipt:
+def _receipt(events: Sequence[object], checked: Sequence[CheckedEvent], stored: int) -> Receipt:
     ids: list[str | None] = []
     rejected: list[Rejection] = []
     warnings: list[FieldWarning] = []
@@ -102,7 +102,7 @@ def _receipt(checked: Sequence[CheckedEvent], stored: int) -> Receipt:
     for index, event in enumerate(checked):
         if event.errors:
             ids.append(None)
-            rejected.append(Rejection(index, tuple(event.errors)))
+            rejected.append(Rejection(index, tuple(event.errors), events[index]))
             continue
         ids.append(str(event.row["event_id"]))
         for name, detail in event.warnings.items():

@@ -94,7 +94,7 @@ def _record(items: Sequence[object], reporter: Reporter, version: int | None) ->
     for touchpoint, result in zip(checked, recorded, strict=True):
         if result is not None and result.blocked:
             touchpoint.errors.append(FieldError("", DEVICE_FORGOTTEN))
-    return _receipt(checked, recorded)
+    return _receipt(items, checked, recorded)
 
 
 def check_touchpoint(item: object) -> CheckedTouchpoint:
@@ -134,7 +134,9 @@ def check_touchpoint(item: object) -> CheckedTouchpoint:
 
 
 def _receipt(
-    checked: Sequence[CheckedTouchpoint], recorded: Sequence[RecordedTouchpoint | None]
+    items: Sequence[object],
+    checked: Sequence[CheckedTouchpoint],
+    recorded: Sequence[RecordedTouchpoint | None],
 ) -> Receipt:
     accepted = [
         None if touchpoint.errors else result
@@ -145,7 +147,7 @@ def _receipt(
         accepted=new,
         duplicates=sum(result is not None for result in accepted) - new,
         rejected=tuple(
-            Rejection(index, tuple(touchpoint.errors))
+            Rejection(index, tuple(touchpoint.errors), items[index])
             for index, touchpoint in enumerate(checked)
             if touchpoint.errors
         ),
