@@ -21,6 +21,7 @@ from psycopg.pq import TransactionStatus
 from postbacks.callbacks.rules import compiled
 from postbacks.infrastructure import known_configuration
 from postbacks.infrastructure.database import partitions, roles
+from postbacks.insights import live
 
 T = TypeVar("T")
 
@@ -213,6 +214,7 @@ def _forget_rows_of_same_ids() -> None:
     known_configuration._version._read_at = -known_configuration.SECONDS
     compiled._requests = compiled._WeightedCache(compiled._KEPT_REQUESTS)
     compiled._marked_at.clear()
+    live.rings._rings.clear()
 
 
 def is_kept(make: Callable[[], object]) -> bool:

@@ -50,6 +50,10 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
         """Return the snippet that tries out a new key."""
         raise NotImplementedError
 
+    def context_of_new_key(self, key: Any) -> dict[str, object]:
+        """Return what the page that shows a new key's secret shows besides."""
+        return {}
+
     def add_view(
         self,
         request: HttpRequest,
@@ -106,6 +110,7 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
             "next_step": self.next_step,
             "copy_label": self.copy_label,
             "snippet": self.snippet(key, secret),
+            **self.context_of_new_key(key),
         }
         response = TemplateResponse(request, "admin/secret_once.html", context)
         add_never_cache_headers(response)

@@ -1,7 +1,8 @@
 """The pages of SDK keys: rotation with an overlap, and how to move over from Tenjin."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
@@ -61,13 +62,15 @@ class SdkKeyAdmin(KeyAdmin):
 
     key_prefix = keys.SDK_KEY
     empty_list_text = "Add a key for an app, then report its first event with it."
-    next_step = "Report a first event with it; seconds later it is listed under Events."
+    next_step = "Report a first event with it; seconds later it appears below."
     list_display = ["label", "app", "kind", "state", "created", "last_used"]
     list_select_related = ["app"]
     list_filter = [("app", TenantRelatedFilter), "kind"]
     search_fields = ["name", "prefix"]
     search_help_text = "Name or first characters"
     fixed_fields = ("app", "kind")
+    # What other packages show beside a new key, for its template.
+    more_context: ClassVar[list[Callable[[SdkKey], dict[str, object]]]] = []
     fieldsets = [
         (
             None,
@@ -124,6 +127,9 @@ class SdkKeyAdmin(KeyAdmin):
             )
         self.log_change(request, key, "Rotated.")
         return self.show_once(request, successor, secret)
+
+    def context_of_new_key(self, key: SdkKey) -> dict[str, object]:
+        return {name: value for make in self.more_context for name, value in make(key).items()}
 
     def snippet(self, key: SdkKey, secret: str) -> str:
         return event_snippet(settings.PUBLIC_URL, secret, key.app.platform)

@@ -4,7 +4,7 @@ from typing import cast
 
 from django.contrib import admin
 
-from apps_registry.admin import PartnerAdmin
+from apps_registry.admin import PartnerAdmin, SdkKeyAdmin
 from postbacks.admin import operator
 from postbacks.admin.attribution_settings import AttributionSettingsAdmin
 from postbacks.admin.campaigns.admin import CampaignAdmin
@@ -16,7 +16,7 @@ from postbacks.admin.logs.postbacks import DeliveryAttemptAdmin, PostbackAdmin
 from postbacks.admin.logs.refused_events import RefusedEventAdmin
 from postbacks.admin.logs.replays import ReplayAdmin
 from postbacks.admin.logs.skan import SkanPostbackAdmin
-from postbacks.admin.pages import configuration, forget_device, fraud_report
+from postbacks.admin.pages import configuration, forget_device, fraud_report, live
 from postbacks.admin.rules.admin import CallbackRuleAdmin
 from postbacks.admin.rules.held import what_archiving_partners_skips
 from postbacks.admin.test_devices import TestDeviceAdmin
@@ -28,11 +28,14 @@ PartnerAdmin.archiving_notes = (what_archiving_partners_skips,)
 PartnerAdmin.more_context.append(
     lambda partner: {"breakers": breakers_of_partners([partner]).get(partner.pk, [])}
 )
+SdkKeyAdmin.more_context.append(live.panel_of_key)
 
 site = cast("PostbacksAdminSite", admin.site)
 site.add_page("configuration/export/", configuration.export_page, "export_configuration")
 site.add_page("configuration/import/", configuration.import_page, "import_configuration")
 site.add_page("fraud-report/", fraud_report.fraud_page, "fraud_report")
+site.add_page("live/", live.live_page, "live")
+site.add_page("live/rows/", live.live_rows, "live_rows")
 site.add_page("forget-device/", forget_device.forget_page, "forget_device")
 for route, view, name in (
     ("installation/", operator.show_installation, "installation"),

@@ -1,6 +1,7 @@
 """Figures, times and answers in words."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from apps_registry.models.apps import Platform
 from postbacks.models import Event
@@ -53,9 +54,12 @@ def platform(event: Event) -> str:
 
 def revenue(event: Event) -> str:
     """Return an event's revenue with every digit that was sent, "" without one."""
-    if event.revenue is None:
-        return ""
-    return f"{event.revenue.normalize():f} {event.currency}".strip()
+    return "" if event.revenue is None else amount(event.revenue, event.currency)
+
+
+def amount(revenue: Decimal, currency: str) -> str:
+    """Return an amount with every digit: 4.99 USD."""
+    return f"{revenue.normalize():f} {currency}".strip()
 
 
 def number(count: int) -> str:

@@ -1,6 +1,6 @@
 """Marks devices of testers, by any of their ids in any spelling, without keeping the ids."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,9 +9,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from postbacks.infrastructure.database.statements import run
+from postbacks.models import Event, Postback
 from postbacks.models.test_devices import FEWEST_DAYS, MOST_DAYS, MOST_MARKS, TestDevice
 from postbacks.privacy.requests import id_error
-from postbacks.privacy.tombstones import id_identifier, identifiers_by_kind
+from postbacks.privacy.tombstones import CUSTOMER, id_identifier, identifiers_by_kind
 from postbacks.values import identifiers
 
 # An install is judged again for a day; the mark that it was credited with is still there then.
@@ -82,6 +83,42 @@ def mark_key(kind: str, value: str) -> UUID:
 def mark_keys(fields: Mapping[str, Any]) -> set[UUID]:
     """Return the keys under which the device of an event may be marked."""
     return set(identifiers.keys_of(_EVERY_APP, identifiers_by_kind(fields).values()))
+
+
+def load_marks() -> dict[UUID, str]:
+    """Return the names of the current organization's test devices of now by their keys."""
+    marks = TestDevice.objects.filter(ends_at__gt=timezone.now())
+    return dict(marks.values_list("key", "name")[:MOST_MARKS])
+
+
+def mark_of(fields: Mapping[str, Any], marks: Mapping[UUID, str]) -> str:
+    """Return the name of the test device that an event's fields name, "" for any other device."""
+    keys = mark_keys(fields) if marks else ()
+    return next((marks[key] for key in keys if key in marks), "")
+
+
+def marks_of_events(events: Iterable[Event]) -> dict[int, str]:
+    """Return the names of the test devices that reported events, by the events' keys."""
+    marks = load_marks()
+    names = {event.pk: mark_of(ids_of(event), marks) for event in events if marks}
+    return {key: name for key, name in names.items() if name}
+
+
+def marks_of_postbacks(postbacks: Sequence[Postback]) -> dict[int, str]:
+    """Return the names of the test devices to whose events postbacks belong, by those events."""
+    moments = [postback.event_received_at for postback in postbacks if postback.event_id]
+    if not moments or not TestDevice.objects.filter(ends_at__gt=timezone.now()).exists():
+        return {}
+    events = Event.objects.filter(  # reads no more days than the page has
+        received_at__range=(min(moments), max(moments)),
+        pk__in=[postback.event_id for postback in postbacks if postback.event_id],
+    ).only("organization_id", "received_at", "customer_user_id", "fields")
+    return marks_of_events(events)
+
+
+def ids_of(event: Event) -> dict[str, Any]:
+    """Return the fields of an event with the customer's id among them."""
+    return {**event.fields, CUSTOMER: event.customer_user_id or None}
 
 
 def unmark_device(organization_id: int, ids: Iterable[tuple[str, str]]) -> None:

@@ -166,7 +166,12 @@ def _memberships(request: HttpRequest) -> tuple[Membership, ...]:
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         return ()
     user = request.user
-    return tuple(user.memberships_for_sign_in()) if isinstance(user, User) else ()
+    if not isinstance(user, User):
+        return ()
+    memberships = tuple(user.memberships_for_sign_in())
+    for membership in memberships:
+        membership.user = user  # or each request would read the person once more
+    return memberships
 
 
 def _visit(

@@ -78,6 +78,7 @@ UNFOLD = {
                 "title": "Monitor",
                 "items": [
                     _page("Overview", "monitoring", "index"),
+                    _page("Live", "sensors", "live"),
                     _list(
                         "Delivery log",
                         "outgoing_mail",

@@ -7,6 +7,8 @@
   const narrow = window.matchMedia("(max-width: 760px)");
   const PAUSE = 2000; // milliseconds
   const MOST_REFRESHES = 15; // half a minute
+  const ASK_EVERY = 3000; // milliseconds
+  const MOST_RENEWALS = 5;
 
   function makeButton(link) {
     const button = document.createElement("button");
@@ -174,13 +176,71 @@
     }, PAUSE);
   }
 
+  // Renews the newest page of a log when something came that its filters leave. After a few times,
+  // or while somebody is in the rows, a button offers it: what moves by itself is hard to read.
+  function renewWhenNew(list) {
+    const results = document.getElementById("results");
+    const state = list.querySelector("[data-renew-state]");
+    const button = list.querySelector("[data-renew]");
+    let after = list.dataset.after;
+    let renewals = 0;
+
+    function isInUse() {
+      return results.contains(document.activeElement) || String(window.getSelection()) !== ""
+        || results.querySelector('[aria-expanded="true"], .pl-check input:checked') !== null;
+    }
+
+    async function renew() {
+      const answer = await fetch(location.href, { redirect: "manual" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      results.replaceChildren(...page.getElementById("results").childNodes);
+      prepareRows(results);
+      button.hidden = true;
+      state.textContent = `Renewed ${new Date().toLocaleTimeString()}`;
+    }
+
+    async function ask() {
+      try {
+        if (!document.hidden && button.hidden) {
+          const address = new URL(list.dataset.renews, location.href);
+          address.searchParams.set("after", after);
+          const answer = await fetch(address, { redirect: "manual" });
+          if (!answer.ok) throw new Error(String(answer.status));
+          const news = await answer.json();
+          if (news.count && (isInUse() || renewals === MOST_RENEWALS)) {
+            button.hidden = false;
+          } else if (news.count) {
+            await renew();
+            renewals += 1;
+          }
+          after = String(news.after);
+        }
+      } catch {
+        // Signed out, or the server is away for the moment: the rows stay as they are.
+      }
+      window.setTimeout(ask, ASK_EVERY);
+    }
+
+    button.addEventListener("click", () => {
+      renewals = 0;
+      renew().catch(() => location.reload());
+    });
+    window.setTimeout(ask, ASK_EVERY / 3);
+  }
+
+  function prepareRows(within) {
+    within.querySelectorAll("[data-opens-in-place] a[data-details]").forEach(makeButton);
+    addCopyButtons(within);
+  }
+
   function start() {
     foldFilters();
     document.querySelectorAll("[data-progress]").forEach(follow);
     narrow.addEventListener("change", adjustSpans);
-    document.querySelectorAll("[data-opens-in-place] a[data-details]").forEach(makeButton);
     document.querySelectorAll("form.pl-filters").forEach(omitEmptyFields);
-    addCopyButtons(document);
+    prepareRows(document);
+    document.querySelectorAll("[data-renews]").forEach(renewWhenNew);
     openRowInAddress();
   }
 

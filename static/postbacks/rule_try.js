@@ -66,6 +66,8 @@
     } catch {
       state.textContent = FAILED;
     }
+    const live = document.getElementById("rule-live");
+    if (live && button.name === "_test") live.open = true;
     output.closest("section").scrollIntoView({ block: "nearest" });
     isRunning = false;
   }

@@ -58,6 +58,8 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "configuration/import/": ("GET", MANAGE),
     "forget-device/": ("GET", READ),
     "fraud-report/": ("GET", READ),
+    "live/": ("GET", READ),
+    "live/rows/": ("GET", READ),
     "installation/": ("GET", None),
     "organizations/": ("GET", None),
     "store-ids/": ("GET", None),

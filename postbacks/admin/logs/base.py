@@ -1,5 +1,6 @@
 """The base of all log pages: read-only, newest first, paged by key and never counted."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from apps_registry.tenancy import tenant
 from postbacks.admin.logs.columns import Columns
 from postbacks.admin.logs.filters import LogFilter
 from postbacks.insights.keyset import Cursor, KeysetPage, KeysetPosition
+from postbacks.insights.live import LiveKind
 
 _BIGGEST_ID = 2**63 - 1
 
@@ -34,6 +36,7 @@ class LogList(ChangeList):
     model_admin: "LogAdmin"
     filters: LogFilter
     page: KeysetPage[Any]
+    read_at: float
 
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
@@ -45,6 +48,7 @@ class LogList(ChangeList):
         return rows
 
     def get_results(self, request: HttpRequest) -> None:
+        self.read_at = time.time()
         self.filters = self.model_admin.filter_form(request.GET)
         self.page = KeysetPage()
         if self.filters.is_valid():
@@ -83,6 +87,16 @@ class LogList(ChangeList):
         return self.filters.address(after=position.encode()) if position else ""
 
     @property
+    def live_address(self) -> str:
+        """Return where a script asks for news of this page, empty where none can come."""
+        kind = self.model_admin.live_kind
+        if kind is None or self.filters.errors or not self.filters.leaves_what_comes:
+            return ""
+        if not self.page.is_first:
+            return ""
+        return reverse("admin:live_rows") + self.filters.address(kind=kind.value)
+
+    @property
     def newest(self) -> str:
         """Return the address of the newest page with the same filters, empty on that page."""
         return "" if self.page.is_first else self.filters.address()
@@ -92,6 +106,7 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
     """A log: its list, a page for each row, and the export of the rows."""
 
     filter_form: ClassVar[type[LogFilter]] = LogFilter
+    live_kind: ClassVar[LiveKind | None] = None  # of the live rows that are news for the list
     page_template: ClassVar[str]
     columns: ClassVar[Columns]  # of the exported file
     list_fullwidth = True

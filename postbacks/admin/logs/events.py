@@ -19,8 +19,10 @@ from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.logs.postback_detail import PostbackRow
 from postbacks.insights import wording
 from postbacks.insights.keyset import Cursor, KeysetPage
+from postbacks.insights.live import LiveKind
 from postbacks.insights.logs import event_log, failure_log
 from postbacks.models import DecisionFailure, Event, Install, Postback
+from postbacks.privacy.device_marks import marks_of_events
 from postbacks.rulebook.breakers import mark_waiting
 from postbacks.rulebook.explain import Explanation, explain
 from postbacks.values.identifiers import LEFT_OUT_IDS, device_spellings
@@ -67,6 +69,7 @@ class EventDetail:
     postbacks: tuple[PostbackRow, ...]
     install: Install | None
     silent: tuple[Explanation, ...]
+    test_device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,11 @@ class EventRow:
     event: Event
     revenue: str
     platform: str
+    test_device: str = ""
 
     @classmethod
-    def of(cls, event: Event) -> "EventRow":
-        return cls(event, wording.revenue(event), wording.platform(event))
+    def of(cls, event: Event, test_device: str = "") -> "EventRow":
+        return cls(event, wording.revenue(event), wording.platform(event), test_device)
 
 
 def event_title(event: Event) -> str:
@@ -117,6 +121,7 @@ def event_detail(event: Event) -> EventDetail:
             for explained in explanations
             if explained.postback is None and explained.rule.app_id in {None, event.app_id}
         ),
+        test_device=marks_of_events([event]).get(event.pk, ""),
     )
 
 
@@ -179,6 +184,7 @@ class EventAdmin(LogAdmin):
     list_title = "Events"
     empty_list_text = "Events appear here as soon as an app or a server reports one."
     filter_form = EventFilter
+    live_kind = LiveKind.EVENT
     page_template = "admin/postbacks/event/page.html"
     columns = log_columns.EVENTS
 
@@ -186,7 +192,8 @@ class EventAdmin(LogAdmin):
         return event_log(filters.search, cursor)
 
     def row_views(self, rows: Sequence[Event]) -> Sequence[EventRow]:
-        return [EventRow.of(event) for event in rows]
+        marks = marks_of_events(rows)
+        return [EventRow.of(event, marks.get(event.pk, "")) for event in rows]
 
     def row_context(self, request: HttpRequest, row: Event) -> dict[str, object]:
         return {

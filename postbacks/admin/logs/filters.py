@@ -18,6 +18,7 @@ from apps_registry.models import App, Partner
 from apps_registry.models.apps import Platform
 from apps_registry.tenancy import Lifecycle
 from postbacks.delivery.outcome import Outcome
+from postbacks.insights.live import LiveKind, LiveSearch, identifiers_of_text
 from postbacks.insights.logs import EventSearch, PostbackSearch, StatusCodes, TimeRange
 from postbacks.models import CallbackRule, EventSource, PostbackStatus
 from postbacks.values.events import ANY_EVENT
@@ -31,6 +32,7 @@ RECENT = {
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _NOUNS = {"Time": "stretch of time", "Reported by": "way to report"}
+_OF_LIVE_ROWS = {"app", "rule", "event"}
 _USUAL_EVENTS = ("install", "open", "registration", "login", "purchase", "subscription")
 
 
@@ -200,6 +202,11 @@ class LogFilter(forms.Form):
         return {name: value for name, value in values.items() if value}
 
     @property
+    def leaves_what_comes(self) -> bool:
+        """Return whether a live page can have these filters, and the list of them news."""
+        return set(self.active_values) <= _OF_LIVE_ROWS
+
+    @property
     def nothing_found(self) -> str:
         """Return what a list says when these filters leave no row."""
         return "Nothing matches these filters."
@@ -289,11 +296,11 @@ class PostbackFilter(TimedFilter):
 
     @property
     def nothing_found(self) -> str:
-        if set(self.active_values) != {"rule"}:
+        if "rule" not in self.active_values or not self.leaves_what_comes:
             return super().nothing_found
         return (
-            "No postback of this rule is here. One appears once an event arrives that the rule, "
-            "while it is active, waits for; load this page again then. Why an event sent none "
+            "No postback of this rule is here. One appears by itself, without reloading, once an "
+            "event arrives that the rule, while it is active, waits for. Why an event sent none "
             "stands on the event's page."
         )
 
@@ -344,6 +351,48 @@ class EventFilter(TimedFilter):
             event_name=values["event"],
             source=values["source"],
             platform=values["platform"],
+        )
+
+
+class LiveFilter(LogFilter):
+    """The filters of the live page."""
+
+    basic = ("app", "event", "device")
+    kind = forms.ChoiceField(
+        label="Show",
+        choices=[
+            ("", "Events and postbacks"),
+            (LiveKind.EVENT.value, "Only events"),
+            (LiveKind.POSTBACK.value, "Only postbacks"),
+        ],
+    )
+    app = RowChoiceField(queryset=None, label="App", empty_label="All apps")
+    event = SuggestingField(
+        label="Event", max_length=64, widget=forms.TextInput({"placeholder": "purchase"})
+    )
+    rule = RowChoiceField(queryset=None, label="Rule", empty_label="All rules")
+    device = forms.CharField(
+        label="Device",
+        max_length=255,
+        widget=forms.TextInput({"type": "search", "placeholder": "Any ID of the device"}),
+    )
+    field_order = (*basic, "rule", "kind")
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.offer("app", App.objects.all())
+        self.offer("rule", CallbackRule.objects.all())
+        self.suggest_events()
+
+    @property
+    def search(self) -> LiveSearch:
+        values = self.cleaned_data
+        return LiveSearch(
+            app_id=pk_or_none(values["app"]),
+            event_name=values["event"],
+            rule_id=pk_or_none(values["rule"]),
+            device=identifiers_of_text(values["device"]),
+            kind=values["kind"],
         )
 
 

@@ -34,6 +34,7 @@ from postbacks.models import (
     SkipReason,
 )
 from postbacks.models.stored import load_events
+from postbacks.privacy.device_marks import marks_of_postbacks
 from postbacks.rulebook.breakers import mark_waiting
 from postbacks.rulebook.postback_reasons import (
     EmptyMacros,
@@ -55,7 +56,7 @@ _TONES: Mapping[str, Tone] = {
     PostbackStatus.SKIPPED: Tone.STILL,
 }
 
-_OUTCOMES: Mapping[str, tuple[str, Tone]] = {
+OUTCOMES: Mapping[str, tuple[str, Tone]] = {
     Outcome.DELIVERED: ("Delivered", Tone.GOOD),
     Outcome.RETRY: ("Tried again later", Tone.BUSY),
     Outcome.FAILED: ("Failed", Tone.BAD),
@@ -83,10 +84,13 @@ class PostbackRow:
     badge: StatusBadge
     delivered_after: str
     changed_since: str = ""
+    test_device: str = ""
 
     @classmethod
-    def of(cls, postback: Postback) -> "PostbackRow":
-        return cls(postback, status_badge(postback), delivered_after(postback))
+    def of(cls, postback: Postback, test_device: str = "") -> "PostbackRow":
+        return cls(
+            postback, status_badge(postback), delivered_after(postback), test_device=test_device
+        )
 
     @cached_property
     def resend_refusal(self) -> str:
@@ -184,7 +188,9 @@ def postback_detail(postback: Postback) -> PostbackDetail:
     timeouts = _timeouts(postback, {*(a.rule_version for a in attempts), postback.rule_version})
     delivered = [attempt.number for attempt in attempts if attempt.outcome == Outcome.DELIVERED]
     return PostbackDetail(
-        row=PostbackRow.of(postback),
+        row=PostbackRow.of(
+            postback, marks_of_postbacks([postback]).get(postback.event_id or 0, "")
+        ),
         sentence=sentence_of(
             postback, min(delivered, default=None), attempts[0] if attempts else None
         ),
@@ -284,7 +290,7 @@ def delivered_after(postback: Postback) -> str:
 
 
 def outcome_badge(attempt: DeliveryAttempt) -> StatusBadge:
-    text, tone = _OUTCOMES.get(attempt.outcome, (attempt.outcome, Tone.STILL))
+    text, tone = OUTCOMES.get(attempt.outcome, (attempt.outcome, Tone.STILL))
     return StatusBadge(text, tone)
 
 

@@ -28,8 +28,10 @@ from postbacks.admin.logs.postback_detail import (
 )
 from postbacks.admin.logs.replays import ReplayStartPage, replay_link
 from postbacks.insights.keyset import Cursor, KeysetPage
+from postbacks.insights.live import LiveKind
 from postbacks.insights.logs import attempt_log, delivery_log
 from postbacks.models import DeliveryAttempt, Postback
+from postbacks.privacy.device_marks import marks_of_postbacks
 from postbacks.rulebook.breakers import mark_waiting
 from postbacks.rulebook.resending import NotResendableError, resend
 
@@ -45,6 +47,7 @@ class PostbackAdmin(LogAdmin):
     list_title = "Delivery log"
     empty_list_text = "A postback appears here once an event arrives that an active rule waits for."
     filter_form = PostbackFilter
+    live_kind = LiveKind.POSTBACK
     page_template = "admin/postbacks/postback/page.html"
     columns = log_columns.POSTBACKS
     actions = ["resend_selected"]
@@ -66,7 +69,10 @@ class PostbackAdmin(LogAdmin):
         return page
 
     def row_views(self, rows: Sequence[Postback]) -> Sequence[Any]:
-        return [PostbackRow.of(postback) for postback in rows]
+        marks = marks_of_postbacks(rows)
+        return [
+            PostbackRow.of(postback, marks.get(postback.event_id or 0, "")) for postback in rows
+        ]
 
     def list_context(self, request: HttpRequest) -> dict[str, object]:
         return {"may_resend": self.has_resend_permission(request)}

@@ -1,5 +1,6 @@
 """Callback rules: the list, and the form that marketers fill in with its preview."""
 
+import time
 from dataclasses import replace
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.roles import RIGHT_TO
+from postbacks.admin.pages.live import live_panel
 from postbacks.admin.rules.dry_runs import PERIODS, DryRunPage
 from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
 from postbacks.admin.rules.held import HELD, HeldPage, start_job, what_becomes_of_waiting
@@ -35,6 +37,7 @@ from postbacks.admin.rules.preview import SAMPLE
 from postbacks.admin.rules.translate import TranslatePage, translated_url
 from postbacks.admin.rules.trial_pages import TestSendPage, remember_tests, tests_of
 from postbacks.admin.rules.versions import VersionedAdmin
+from postbacks.insights.live import LiveKind
 from postbacks.models import CallbackRule, JobAction, RuleStatus
 from postbacks.rulebook import saving
 from postbacks.values.events import ANY_EVENT
@@ -126,6 +129,9 @@ class CallbackRuleAdmin(VersionedAdmin):
         context["asks_about_held"] = form.asks_about_held
         context["confirmed"] = form.answered
         context["dry_run_periods"] = PERIODS
+        if obj is not None:
+            filters = {"rule": obj.pk, "kind": LiveKind.POSTBACK.value}
+            context["live"] = live_panel(filters, after=time.time())
         context["errors"] = None  # the page has a banner of its own, which leads to the fields
         return super().render_change_form(request, context, add, change, form_url, obj)
 
