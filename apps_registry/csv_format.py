@@ -1,4 +1,4 @@
-"""Rows as CSV that is safe to open in a spreadsheet.
+"""Rows as files: CSV that is safe to open in a spreadsheet, and JSON Lines for programs.
 
 A spreadsheet would run a text that begins like a formula, so such a text gets an apostrophe in
 front (https://owasp.org/www-community/attacks/CSV_Injection). Spreadsheets drop blanks that begin
@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import TextChoices
 from django.utils.text import slugify
 
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()  # without it Excel guesses the encoding
@@ -23,6 +25,30 @@ _FORMULA_SIGNS = frozenset("=+-@")
 _FORMULA_PREFIXES = (*_FORMULA_SIGNS, "\t", "\r", "\n")
 # Letters and symbols that show as nothing; the other blanks have a category of their own.
 _EMPTY_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
+class FileFormat(TextChoices):
+    """What a list is written as; the values end the files' names."""
+
+    CSV = "csv", "CSV"
+    JSON_LINES = "jsonl", "JSON Lines"
+
+    @property
+    def content_type(self) -> str:
+        return "text/csv; charset=utf-8" if self == FileFormat.CSV else "application/jsonl"
+
+
+def encode_json_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return rows as JSON objects, one a line, by their columns; times are ISO 8601 in UTC."""
+    lines = (
+        json.dumps(
+            {name: _json_value(value) for name, value in zip(columns, row, strict=True)},
+            ensure_ascii=False,
+            cls=DjangoJSONEncoder,
+        )
+        for row in rows
+    )
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
 def encode_rows(rows: Iterable[Sequence[object]]) -> bytes:
@@ -50,16 +76,24 @@ def format_cell(value: object) -> str:
     return _without_formula(str(value))
 
 
-def file_name(kind: str, organization: str, at: datetime) -> str:
+def file_name(
+    kind: str, organization: str, at: datetime, ending: FileFormat = FileFormat.CSV
+) -> str:
     """Return a name such as `events-gem-harbor-2026-05-04.csv`, safe in any header and folder."""
     slug = slugify(organization)[:60].strip("-_") or "organization"
-    return f"{slugify(kind)}-{slug}-{at.astimezone(UTC):%Y-%m-%d}.csv"
+    return f"{slugify(kind)}-{slug}-{at.astimezone(UTC):%Y-%m-%d}.{ending}"
 
 
 def chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
     """Yield the keys in slices of CHUNK_SIZE."""
     for start in range(0, len(keys), CHUNK_SIZE):
         yield keys[start : start + CHUNK_SIZE]
+
+
+def _json_value(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float | dict | list | tuple):
+        return value
+    return format_cell(value) if isinstance(value, datetime | Decimal) else str(value)
 
 
 def _without_formula(text: str) -> str:

@@ -18,7 +18,7 @@ class Right(StrEnum):
     """A kind of action that a role may or may not allow."""
 
     READ = "read"  # see everything but secrets
-    EXPORT = "export"  # download lists as CSV, and the configuration as JSON
+    EXPORT = "export"  # download lists as files, and the configuration as JSON
     SET_UP = "set_up"  # apps, partners, campaigns, rules
     RESEND = "resend"  # resend, replay and test send
     MANAGE = "manage"  # members, keys and tokens, allowed hosts of credentials
@@ -44,6 +44,7 @@ RIGHT_TO: Mapping[str, Right] = {
     "start_held": Right.RESEND,
     "resend": Right.RESEND,
     "replay": Right.RESEND,
+    "export_list": Right.EXPORT,
 }
 
 

@@ -193,6 +193,12 @@ if RETENTION_DAYS_EVENTS and not 0 < RETENTION_DAYS_POSTBACKS <= RETENTION_DAYS_
         "a postback is explained by its event."
     )
 
+# How much of the disk the files of exports may take, of one organization and together.
+EXPORT_MEGABYTES_OF_ORGANIZATION = environment.parsed(
+    "EXPORT_MEGABYTES_OF_ORGANIZATION", environment.natural, default=5_000
+)
+EXPORT_MEGABYTES = environment.parsed("EXPORT_MEGABYTES", environment.natural, default=20_000)
+
 # Unset: /metrics answers loopback alone.
 METRICS_TOKEN = environment.parsed("METRICS_TOKEN", environment.metrics_token, default="")
 METRICS_BY_ORGANIZATION = environment.parsed(

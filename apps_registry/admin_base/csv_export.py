@@ -1,4 +1,4 @@
-"""The Export button of every list: the filtered rows as a CSV file.
+"""The Export buttons of every list: the filtered rows as a file of CSV or JSON Lines.
 
 Rows are read in chunks, each in its own transaction: a slow download keeps no transaction open,
 and memory does not grow with the list.
@@ -26,9 +26,11 @@ from apps_registry.admin_base import theme
 from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action, logged_filters
+from apps_registry.csv_format import FileFormat
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 
+FORMAT = "_format"  # the parameter of the address; without it a file is CSV
 TRUNCATED = (
     f"Only the first {csv_format.MAX_ROWS:,} rows are in this file. Filter the list for the rest."
 )
@@ -51,16 +53,25 @@ class CsvExportAdmin(theme.ModelAdmin):
         membership = membership_of(request)
         if membership is None or not allowed(request, Right.EXPORT):
             raise PermissionDenied
+        query = request.GET.copy()
+        chosen = query.pop(FORMAT, [FileFormat.CSV])[-1]
+        request.GET = query  # type: ignore[assignment]  # a list refuses what is no filter of it
+        if chosen not in FileFormat.values:
+            return HttpResponseRedirect(self._list_address())
         try:
             headings, chunks = self.export_rows(request, membership.organization_id)
         except IncorrectLookupParameters:
-            name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
-            return HttpResponseRedirect(reverse(name))
+            return HttpResponseRedirect(self._list_address())
         kind = str(self.opts.verbose_name_plural)
         if request.method == "GET":
             log_action(Action.EXPORTED, name=kind, changes=logged_filters(request.GET))
-        name = csv_format.file_name(kind, membership.organization.name, datetime.now(UTC))
-        return csv_response(headings, chunks, name)
+        file_format = FileFormat(chosen)
+        organization = membership.organization.name
+        name = csv_format.file_name(kind, organization, datetime.now(UTC), file_format)
+        return file_response(headings, chunks, name, file_format)
+
+    def _list_address(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def export_rows(
         self, request: HttpRequest, organization_id: int
@@ -121,18 +132,40 @@ class CsvExportAdmin(theme.ModelAdmin):
         return unescape(strip_tags(value)) if isinstance(value, SafeString) else value
 
 
-def csv_response(
-    headings: Sequence[str], chunks: Iterable[Sequence[Sequence[object]]], name: str
+def file_response(
+    headings: Sequence[str],
+    chunks: Iterable[Sequence[Sequence[object]]],
+    name: str,
+    file_format: FileFormat,
 ) -> StreamingHttpResponse:
     def content() -> Iterator[bytes]:
-        yield csv_format.BYTE_ORDER_MARK + csv_format.encode_rows([headings])
+        yield heading(headings, file_format)
         for rows in chunks:
-            yield csv_format.encode_rows(rows)
+            yield encoded(headings, rows, file_format)
 
     response = StreamingHttpResponse(
         content(),
-        content_type="text/csv; charset=utf-8",
+        content_type=file_format.content_type,
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
     add_never_cache_headers(response)
     return response
+
+
+def heading(headings: Sequence[str], file_format: FileFormat) -> bytes:
+    """Return what a file begins with."""
+    if file_format == FileFormat.JSON_LINES:
+        return b""
+    return csv_format.BYTE_ORDER_MARK + csv_format.encode_rows([headings])
+
+
+def encoded(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], file_format: FileFormat
+) -> bytes:
+    """Return rows as a file has them; a remark, which is one cell, is a member of its own."""
+    if file_format == FileFormat.CSV:
+        return csv_format.encode_rows(rows)
+    return b"".join(
+        csv_format.encode_json_lines(headings if len(row) == len(headings) else ["remark"], [row])
+        for row in rows
+    )

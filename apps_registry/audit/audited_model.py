@@ -141,9 +141,17 @@ def logged_filters(query: QueryDict) -> Changes:
         return {}
     logged = QueryDict(mutable=True)
     for name, values in query.lists():
-        is_open = name.partition("__")[0] in _FILTERS_ABOUT_NOBODY
-        logged.setlist(name, values if is_open else [MASKED])
+        logged.setlist(name, values if _is_about_nobody(name) else [MASKED])
     return {"filters": [None, logged.urlencode(safe=MASKED)]}
+
+
+def may_name_a_person(query: QueryDict) -> bool:
+    """Tell whether one of a list's filters may say whose rows are listed."""
+    return not all(map(_is_about_nobody, query))
+
+
+def _is_about_nobody(filter_name: str) -> bool:
+    return filter_name.partition("__")[0] in _FILTERS_ABOUT_NOBODY
 
 
 def log_action(

@@ -12,6 +12,7 @@ from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
 from postbacks.admin.installs.admin import InstallAdmin
 from postbacks.admin.logs.audit_log import AuditEntryAdmin
 from postbacks.admin.logs.events import DecisionFailureAdmin, EventAdmin
+from postbacks.admin.logs.exports import ExportAdmin
 from postbacks.admin.logs.postbacks import DeliveryAttemptAdmin, PostbackAdmin
 from postbacks.admin.logs.refused_events import RefusedEventAdmin
 from postbacks.admin.logs.replays import ReplayAdmin
@@ -55,6 +56,7 @@ __all__ = [
     "DecisionFailureAdmin",
     "DeliveryAttemptAdmin",
     "EventAdmin",
+    "ExportAdmin",
     "InstallAdmin",
     "PostbackAdmin",
     "RefusedEventAdmin",

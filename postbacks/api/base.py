@@ -15,11 +15,12 @@ from rest_framework.views import APIView
 
 from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
 from apps_registry.client_address import client_address
+from apps_registry.csv_format import FileFormat
 from apps_registry.models import ApiToken
 from apps_registry.roles import RIGHTS, Right, allows
 from apps_registry.tenancy import Lifecycle, TenantModel, tenant
 from postbacks.api.authentication import Caller, SdkKeyAuthentication, TokenAuthentication
-from postbacks.api.csv_lists import CsvLists, CsvRenderer
+from postbacks.api.list_files import ListFiles
 from postbacks.api.pagination import NewestFirst
 from postbacks.api.problems import Conflict
 from postbacks.api.query import Query, read_query
@@ -33,7 +34,7 @@ SKIPPED_POSTBACKS = "Skipped-Postbacks"
 
 
 @own_transactions
-class OrganizationViewSet(CsvLists):
+class OrganizationViewSet(ListFiles):
     """Serves one kind of row of the caller's organization, in one transaction per request.
 
     `rights` names the right that each action needs and `queries` its query parameters; an action
@@ -42,7 +43,6 @@ class OrganizationViewSet(CsvLists):
     """
 
     rights: ClassVar[dict[str, Right]]
-    queries: ClassVar[dict[str, type[Query]]] = {}
     row_names: ClassVar[tuple[str, str] | None] = None  # one and many, where not as the model says
 
     authentication_classes = (TokenAuthentication,)
@@ -54,8 +54,6 @@ class OrganizationViewSet(CsvLists):
     lookup_field = "public_id"
     lookup_url_kwarg = "id"
     lookup_value_converter = "uuid"
-
-    query: Query
 
     @property
     def caller(self) -> Caller:
@@ -84,11 +82,11 @@ class OrganizationViewSet(CsvLists):
             self._enter(request)
 
     def check_permissions(self, request: Request) -> None:
-        """Refuse a caller who lacks the right of this action, or that of exporting CSV."""
+        """Refuse a caller who lacks the right of this action, or that of exporting a file."""
         if self.action in {None, "metadata"}:
             return  # no handler: REST framework answers 405
         needed = [self.rights[self.action]]
-        if request.accepted_renderer.format == CsvRenderer.format:
+        if request.accepted_renderer.format in FileFormat.values:
             needed.append(Right.EXPORT)
         for right in needed:
             if not self.caller.allows(right):
@@ -106,11 +104,12 @@ class OrganizationViewSet(CsvLists):
         return self.model.objects.all()
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer one page of the {many} that the filters leave; all of them as CSV."""
+        """Answer one page of the {many} that the filters leave; all of them as a file."""
         rows = self.query.narrow(self.get_queryset())  # type: ignore[attr-defined]  # a PageQuery
-        if request.accepted_renderer.format == CsvRenderer.format:
-            return self.csv_response(rows)
-        page = self.paginate_queryset(rows)
+        if request.accepted_renderer.format in FileFormat.values:
+            return self.file_response(rows)
+        page = self.paginate_queryset(rows) or []
+        self.read_related(page)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:

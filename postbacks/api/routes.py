@@ -10,6 +10,7 @@ from postbacks.api.resources.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.resources.attribution import AttributionSettingsViewSet, TestDeviceViewSet
 from postbacks.api.resources.catalogues import MacroViewSet, PartnerTemplateViewSet
 from postbacks.api.resources.events import EventViewSet
+from postbacks.api.resources.exports import ExportViewSet
 from postbacks.api.resources.installs import InstallViewSet
 from postbacks.api.resources.keys import ApiTokenViewSet, SdkKeyViewSet
 from postbacks.api.resources.organization import AuditLogViewSet, OwnOrganizationViewSet
@@ -47,6 +48,7 @@ router.register("v1/touchpoints", TouchpointViewSet, "touchpoint")
 router.register("v1/refused-events", RefusedEventViewSet, "refused-event")
 router.register("v1/postbacks", PostbackViewSet, "postback")
 router.register("v1/replays", ReplayViewSet, "replay")
+router.register("v1/exports", ExportViewSet, "export")
 router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")
 router.register("v1/audit-log", AuditLogViewSet, "audit-entry")
 router.register("v1/members", MemberViewSet, "member")

@@ -42,6 +42,10 @@ _CSV = (
     "All rows that match the filters, regardless of `limit`, newest first: one line of names, then "
     "one per row. At most 100,000; if there are more, the header `Link` (`rel=next`) has the rest."
 )
+_JSON_LINES = (
+    "All rows that match the filters, regardless of `limit`, newest first: one JSON object a line, "
+    "as in `results`. At most 100,000; if there are more, the header `Link` has the rest."
+)
 
 
 class FaultSerializer(serializers.Serializer):
@@ -95,13 +99,15 @@ class ProblemSchema(AutoSchema):
         codes = {"400", "401", "403", "429", "503"} | self._codes_of_action()
         for code in sorted(codes - responses.keys()):
             responses[code] = self._problem(code)
-        self._describe_csv(responses)
+        self._describe_files(responses)
         return responses
 
-    def _describe_csv(self, responses: dict[str, Any]) -> None:
+    def _describe_files(self, responses: dict[str, Any]) -> None:
         content = responses.get("200", {}).get("content", {})
         if "text/csv" in content:
             content["text/csv"] = {"schema": {"type": "string", "description": _CSV}}
+            for name in content.keys() & {"application/jsonl", "application/x-ndjson"}:
+                content[name] = {"schema": {"type": "string", "description": _JSON_LINES}}
             responses["406"] = responses.get("406") or self._problem("406")
 
     def _codes_of_action(self) -> set[str]:

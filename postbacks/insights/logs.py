@@ -16,6 +16,7 @@ from postbacks.models import (
     DecisionFailure,
     DeliveryAttempt,
     Event,
+    Export,
     Install,
     InstallKey,
     Postback,
@@ -358,6 +359,11 @@ def replay_log(status: str, rule_id: int | None, cursor: Cursor) -> KeysetPage[R
     page = _search(Replay.objects.all(), "created_at", conditions).page(cursor)
     prefetch_related_objects(page.rows, parts)
     return page
+
+
+def export_log(status: str, cursor: Cursor) -> KeysetPage[Export]:
+    """Return a page of exports, newest first."""
+    return _search(Export.objects.all(), "created_at", _equal(status=status)).page(cursor)
 
 
 def failure_log(cursor: Cursor) -> KeysetPage[DecisionFailure]:

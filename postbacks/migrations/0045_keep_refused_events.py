@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0018_mask_old_filters'),
-        ('postbacks', '0037_find_installs_by_touchpoint'),
+        ('postbacks', '0042_keep_figures'),
     ]
 
     operations = [

@@ -16,6 +16,7 @@ from postbacks.models.events import (
     EventSource,
     UndecidedEvent,
 )
+from postbacks.models.exports import Export, ExportDoor, ExportStatus
 from postbacks.models.figures import (
     Figure,
     FigureChange,
@@ -113,6 +114,9 @@ __all__ = [
     "EventKey",
     "EventSource",
     "ExchangeRate",
+    "Export",
+    "ExportDoor",
+    "ExportStatus",
     "Figure",
     "FigureChange",
     "FigureKind",

@@ -13,12 +13,17 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
+from django.http import QueryDict
 
+from apps_registry.audit.audited_model import may_name_a_person
 from apps_registry.crypto.encryption import SecretUnreadableError, decrypt
+from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import rows, run
 from postbacks.models import (
     EventSource,
+    Export,
+    ExportStatus,
     FigureKind,
     InstallState,
     PostbackStatus,
@@ -282,6 +287,24 @@ def empty_tests_of_day(device: DeviceRows, day: date) -> Counts:
     return Counter(
         postback=run(_EMPTY_POSTBACKS, values), delivery_attempt=run(_EMPTY_ATTEMPTS, values)
     )
+
+
+def delete_exports(device: DeviceRows) -> None:
+    """Delete the files that may hold the device, and the filters that may name it.
+
+    Files that are being written begin again: the rows are empty by now.
+    """
+    with tenant(device.organization_id):
+        for export in Export.objects.select_for_update().filter(holds_devices=True).order_by("pk"):
+            export.path.unlink(missing_ok=True)
+            if may_name_a_person(QueryDict(export.filters)):
+                export.filters = ""
+                export.status = ExportStatus.ERASED
+            elif export.is_running:
+                export.begin_again()
+            elif export.status == ExportStatus.FINISHED:
+                export.status = ExportStatus.ERASED
+            export.save()
 
 
 def forget_tests(device: DeviceRows) -> Counts:

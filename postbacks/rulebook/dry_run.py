@@ -9,7 +9,6 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -36,7 +35,9 @@ from postbacks.callbacks.rendering import render_postback
 from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.infrastructure.database.jobs import held_job
 from postbacks.infrastructure.database.outages import is_outage
+from postbacks.infrastructure.database.statements import run as run_statement
 from postbacks.models import DryRunJob, DryRunStatus, Event, RuleDevice, SkipReason
 from postbacks.models.stored import load_events
 from postbacks.rulebook import saving
@@ -63,9 +64,6 @@ SELECT EXISTS (SELECT FROM dry_run_job WHERE finished_at IS NULL)
 _WAITING = """
 SELECT organization_id, id FROM dry_run_job WHERE finished_at IS NULL ORDER BY id LIMIT 100
 """
-# Held while a worker does a job. It goes with the worker, if that is killed.
-_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('dry_run_job', %s))"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('dry_run_job', %s))"
 _CLAIM = """
 UPDATE dry_run_job SET claimed_at = now() WHERE organization_id = %s AND id = %s
 AND finished_at IS NULL
@@ -195,31 +193,9 @@ def work(
     """
     with connection.cursor() as cursor:
         cursor.execute(_DELETE_OLD)
-    with _claimed() as claimed:
-        if claimed is not None:
-            _do_or_end(*claimed, seconds=seconds, show_life=show_life)
-
-
-@contextmanager
-def _claimed() -> Iterator[tuple[int, int] | None]:
-    """Hold the oldest job that no living worker does; give its organization and id."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WAITING)
-        for organization_id, id_ in cursor.fetchall():
-            cursor.execute(_TRY_LOCK, [id_])
-            if not cursor.fetchone()[0]:
-                continue
-            session = connection.connection
-            try:
-                cursor.execute(_CLAIM, [organization_id, id_])
-                if cursor.rowcount:
-                    yield organization_id, id_
-                    return
-            finally:
-                if connection.connection is session and not session.closed:  # or it has gone
-                    with connection.cursor() as unlocking:
-                        unlocking.execute(_UNLOCK, [id_])
-    yield None
+    with held_job("dry_run_job", _WAITING) as job:
+        if job is not None and run_statement(_CLAIM, job):
+            _do_or_end(*job, seconds=seconds, show_life=show_life)
 
 
 def _do_or_end(

@@ -43,7 +43,7 @@ from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import is_running
 from postbacks.infrastructure.rate_limits import limiter
-from postbacks.insights import figure_changes, fraud_report
+from postbacks.insights import exports, figure_changes, fraud_report
 from postbacks.intake.claims import apple_ads
 from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
@@ -67,7 +67,7 @@ _TIDY_SECONDS = 60.0
 _PUMP_TIMEOUT = 24 * 3600
 _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
-_DRY_RUN_SLOT = -3
+_LONG_WORK_SLOT = -3
 _APART_SLOT = -4
 _FIGURES_SLOT = -5
 _SESSION_ENDS_SECONDS = 10.0  # until PostgreSQL has certainly ended one that was broken off
@@ -161,6 +161,7 @@ def tidy_up() -> None:
     delete_old_journals()
     retention.drop_old_days()
     fraud_report.record_outliers()
+    exports.delete_orphans()
     until = time.monotonic() + _TIDY_SECONDS
     for delete_batch in (
         retention.delete_old_touchpoint_keys,
@@ -264,7 +265,7 @@ def work_on_replays() -> None:
 
 def work_on_dry_runs() -> None:
     """Do a dry run; one at a time, so that the other worker of short tasks is left."""
-    with _exclusive(_DRY_RUN_SLOT) as is_ours:
+    with _exclusive(_LONG_WORK_SLOT) as is_ours:
         if is_ours:
             dry_run.work(show_life=beat)
 
@@ -274,6 +275,13 @@ def fold_figures() -> None:
     with _exclusive(_FIGURES_SLOT) as is_ours:
         if is_ours:
             figure_changes.fold(_FOLD_SECONDS)
+
+
+def work_on_exports() -> None:
+    """Write at one export's file; no dry run is done meanwhile, for the same reason."""
+    with acting_as(SYSTEM), _exclusive(_LONG_WORK_SLOT) as is_ours:
+        if is_ours:
+            exports.work(show_life=beat)
 
 
 def sweep_queue() -> None:
@@ -304,6 +312,7 @@ PERIODIC = (
     Periodic("work_on_held", every=timedelta(seconds=2), is_needed=held_postbacks.is_any_due),
     Periodic("work_on_replays", every=timedelta(seconds=2), is_needed=replaying.is_any_due),
     Periodic("work_on_dry_runs", every=timedelta(seconds=2), is_needed=dry_run.is_any_due),
+    Periodic("work_on_exports", every=timedelta(seconds=2), is_needed=exports.is_any_due),
     Periodic("sweep_queue", every=timedelta(seconds=15)),
     Periodic("fold_figures", every=timedelta(minutes=1)),
     Periodic("ask_apple", every=timedelta(seconds=2), is_needed=_is_apple_due),

@@ -96,6 +96,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
     make_touches(link, datetime.now(UTC))
     make_refusal(tenant)
     owner_of(tenant).post("replays", {"filter": {}})
+    owner_of(tenant).post("exports", {"list": "events"})
     make.make_invitation(tenant.organization)
     owner_of(tenant).post("organization/signing-secrets/rotate", {})
     owner_of(tenant).post("attribution-settings", {"click_window_hours": 24})

@@ -12,7 +12,7 @@ from django.db import connection
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks.infrastructure.database import roles
+from postbacks.infrastructure.database import jobs, roles
 from postbacks.models import CallbackRule, DryRunJob, Postback, RuleDevice
 from postbacks.rulebook import dry_run as past
 from tests import database, make
@@ -265,7 +265,7 @@ def test_only_what_no_living_worker_does_is_begun_again_and_that_at_once() -> No
     ):
         with tenant(made.organization.pk):
             job = DryRunJob.objects.get()
-        other_worker.execute(past._TRY_LOCK, [job.pk])
+        other_worker.execute(jobs._TRY_LOCK, ["dry_run_job", job.pk])
         past.work()
     assert owner_of(made).get(address).data["done"] == 0
     _work()  # the other one has died

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
 from django.apps import apps
@@ -42,6 +42,9 @@ from postbacks.models import (
     Event,
     EventKey,
     EventSource,
+    Export,
+    ExportDoor,
+    ExportStatus,
     Figure,
     FigureChange,
     FigureKind,
@@ -241,6 +244,21 @@ def _live(app: App, rule: models.Model) -> None:
     )
     DryRunJob.objects.create(
         rule=rule, definition={}, since=now, created_at=now, finished_at=now, total=1, done=1
+    )
+    Export.objects.create(
+        door=ExportDoor.API,
+        list_name="events",
+        title="events",
+        format="csv",
+        filters="customer_user_id=customer-1",
+        asked_by="Anna",
+        created_at=now,
+        expires_at=now + timedelta(days=7),
+        worked_at=now,
+        finished_at=now,
+        status=ExportStatus.FINISHED,
+        file_name="a-file",
+        rows=1,
     )
     TestSend.objects.create(
         public_id=uuid.uuid4(),

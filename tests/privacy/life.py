@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from django.db import connection, models
@@ -24,6 +24,9 @@ from postbacks.models import (
     Event,
     EventKey,
     EventSource,
+    Export,
+    ExportDoor,
+    ExportStatus,
     HeldPostback,
     HeldReason,
     Install,
@@ -39,6 +42,7 @@ from postbacks.models import (
     UndecidedEvent,
     UnsettledInstall,
 )
+from postbacks.models.exports import new_file_name, stored_files
 from postbacks.values import identifiers
 from tests import make
 from tests.database import as_role
@@ -54,6 +58,7 @@ _STAYING_COLUMNS = {
     "touchpoint_key": ("kind",),
     "test_send": ("definition",),
     "dry_run_job": ("definition", "skipped", "not_matched"),
+    "export": ("list_name", "title", "asked_by", "failure", "file_name"),
 }
 STAYS = {f"{table}.{column}" for table, columns in _STAYING_COLUMNS.items() for column in columns}
 _SEARCHED_COLUMNS = {
@@ -85,6 +90,7 @@ LOGS: tuple[type[TenantModel], ...] = (
     TestSend,
     DryRunJob,
     RefusedEvent,
+    Export,
 )
 
 
@@ -163,12 +169,17 @@ def rows_with(mark: str) -> set[str]:
     return tables
 
 
+def files_with(mark: str) -> int:
+    """Return how many files of exports hold a mark."""
+    return sum(mark.encode() in path.read_bytes() for path in stored_files())
+
+
 def image(scene: Scene, person: Person) -> dict[str, list[str]]:
     """Return all rows of a device, byte by byte."""
     marks = [person.mark, person.gaid]
     with as_role(roles.WORKER), connection.cursor() as cursor:
         rows = {}
-        for model in LOGS:
+        for model in set(LOGS) - {Export}:  # a file of many devices goes with any of them
             table = sql.Identifier(model._meta.db_table)
             cursor.execute(
                 sql.SQL(
@@ -277,6 +288,7 @@ def _add_event(scene: Scene, person: Person, device: str, name: str, install: In
     for status in (PostbackStatus.DELIVERED, PostbackStatus.FAILED, PostbackStatus.PENDING):
         _add_postback(scene, event, status, install)
     _add_trials(scene, event)
+    _add_export(person)
 
 
 def _add_refused(scene: Scene, person: Person) -> None:
@@ -307,6 +319,27 @@ def _add_trials(scene: Scene, event: Event) -> None:
         created_at=event.received_at,
         examples=[{"event_id": str(event.event_id), "url": "https://ads.example.com"}],
     )
+
+
+def _add_export(person: Person) -> None:
+    """Add a file that is ready and names the device, and whose filters name it too."""
+    now = datetime.now(UTC)
+    export = Export.objects.create(
+        door=ExportDoor.API,
+        list_name="events",
+        title="events",
+        format="csv",
+        filters=f"customer_user_id={person.customer_user_id}",
+        created_at=now,
+        expires_at=now + timedelta(days=7),
+        worked_at=now,
+        status=ExportStatus.FINISHED,
+        file_name=new_file_name(),
+    )
+    file = export.open_part()
+    assert file is not None
+    with file:
+        file.write(person.mark.encode())
 
 
 def _add_postback(scene: Scene, event: Event, status: str, install: Install) -> None:

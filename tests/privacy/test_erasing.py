@@ -28,6 +28,7 @@ from apps_registry.models import AuditEntry, TrackingLink
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import partitions, roles
+from postbacks.insights import exports
 from postbacks.models import (
     DeliveryAttempt,
     DryRunJob,
@@ -38,6 +39,7 @@ from postbacks.models import (
     ErasureTombstone,
     ErasureTrace,
     Event,
+    Export,
     Install,
     Postback,
     PostbackStatus,
@@ -113,6 +115,11 @@ def _work(seconds: float = 20.0, last_pass_after: timedelta = timedelta(0)) -> i
         return work(seconds, last_pass_after=last_pass_after)
 
 
+@pytest.fixture(autouse=True)
+def _folder_of_files(tmp_path: Path, settings) -> None:
+    settings.DATA_DIR = tmp_path
+
+
 @pytest.fixture
 def scene() -> Scene:
     return life.make_scene()
@@ -152,6 +159,7 @@ def test_nothing_of_a_forgotten_device_is_left(
     assert everywhere >= {"event", "install", "attribution", "touchpoint", "delivery_attempt"}
     assert life.rows_with(gone.mark) == set()
     assert life.rows_with(gone.gaid) == set()
+    assert life.files_with(gone.mark) == 0
     assert life.image(scene, stays) == other_before
     queues = {
         "undecided_event",
@@ -165,6 +173,44 @@ def test_nothing_of_a_forgotten_device_is_left(
     for table, count in life.counts(scene).items():
         keys = {"install_key", "touchpoint_key", "refused_event"}
         assert (count < counts_before[table]) == (table in queues | keys), table
+
+
+def test_a_file_that_is_being_written_begins_again_without_the_device(
+    scene: Scene, gone: Person, stays: Person
+) -> None:
+    with tenant(scene.organization_id):
+        for export in Export.objects.all():
+            exports.delete(export)
+        now = datetime.now(UTC)
+        wish = {"door": "api", "list_name": "events", "title": "events", "format": "csv"}
+        whose = {"expires_at": now + timedelta(days=7), "created_at": now, "worked_at": now}
+        running = Export.objects.create(**wish, **whose, file_name="a" * 48)
+        named = Export.objects.create(
+            **wish, **whose, filters=f"customer_user_id={gone.customer_user_id}", file_name="b" * 48
+        )
+    with as_role(roles.WORKER):
+        with tenant(scene.organization_id):
+            writer = exports._Writer(running, exports.open_list(running))
+        file = running.open_part()
+        assert file is not None
+        writer._write_portion(file)
+        file.flush()
+        assert gone.mark.encode() in running.path.read_bytes()
+
+        _forget(scene, gaid=gone.gaid)
+
+        writer._write_portion(file)
+        assert not writer._save(file)
+        file.close()
+        exports.work()
+
+    with tenant(scene.organization_id):
+        running.refresh_from_db()
+        named.refresh_from_db()
+    assert (running.status, running.run) == ("finished", 2)
+    assert (named.status, named.filters) == ("erased", "")
+    assert life.files_with(gone.mark) == 0
+    assert life.files_with(stays.mark) == 1
 
 
 def test_rows_times_outcomes_and_money_stay(scene: Scene, gone: Person) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -11,22 +12,25 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps_registry import csv_format
-from apps_registry.admin_base.csv_export import TRUNCATED
+from apps_registry.admin_base.csv_export import TRUNCATED, encoded, heading
 from apps_registry.admin_base.permissions import ReadOnlyAdmin
 from apps_registry.admin_base.tenant_admin import TenantAdmin
+from apps_registry.csv_format import FileFormat
 from apps_registry.tenancy import tenant
 from postbacks.admin.logs.columns import Columns
 from postbacks.admin.logs.filters import LogFilter
+from postbacks.insights.exports import FilePortion
 from postbacks.insights.keyset import Cursor, KeysetPage, KeysetPosition
 from postbacks.insights.live import LiveKind
 
 _BIGGEST_ID = 2**63 - 1
+_BEFORE_ALL = KeysetPosition(0, datetime(2000, 1, 1, tzinfo=UTC))
 
 
 class LogList(ChangeList):
@@ -102,6 +106,30 @@ class LogList(ChangeList):
         return "" if self.page.is_first else self.filters.address()
 
 
+class LogFile:
+    """A log under its filters as a file that a worker writes."""
+
+    def __init__(self, page: "LogAdmin", filters: LogFilter, file_format: FileFormat) -> None:
+        self._page = page
+        self._filters = filters
+        self._format = file_format
+
+    @property
+    def heading(self) -> bytes:
+        return heading(list(self._page.columns), self._format)
+
+    def portion(self, start: KeysetPosition | None, size: int) -> FilePortion:
+        """Return the rows after a position, and where the next ones begin."""
+        page = self._page.read_page(self._filters, Cursor(after=start, size=size))
+        rows = [[cell(row) for cell in self._page.columns.values()] for row in page.rows]
+        data = encoded(list(self._page.columns), rows, self._format)
+        return FilePortion(data, len(rows), page.older)
+
+    def oldest(self) -> KeysetPosition | None:
+        """Return the position of the oldest row that the filters leave; None if it is far."""
+        return self._page.read_page(self._filters, Cursor(before=_BEFORE_ALL, size=1)).older
+
+
 class LogAdmin(ReadOnlyAdmin, TenantAdmin):
     """A log: its list, a page for each row, and the export of the rows."""
 
@@ -109,6 +137,7 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
     live_kind: ClassVar[LiveKind | None] = None  # of the live rows that are news for the list
     page_template: ClassVar[str]
     columns: ClassVar[Columns]  # of the exported file
+    can_be_exported: ClassVar[bool] = True  # by a worker too
     list_fullwidth = True
     list_filter = ()
     search_fields = ()
@@ -143,6 +172,13 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
         if not filters.is_valid():
             raise IncorrectLookupParameters
         return list(self.columns), self._portions_of_log(filters, organization_id)
+
+    def open_file(self, filters: str, file_format: str) -> LogFile:
+        """Return the log under the filters of an address, as a worker reads it."""
+        form = self.filter_form(QueryDict(filters))
+        if not form.is_valid():
+            raise IncorrectLookupParameters
+        return LogFile(self, form, FileFormat(file_format))
 
     def _portions_of_log(
         self, filters: LogFilter, organization_id: int

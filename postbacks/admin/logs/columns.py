@@ -12,6 +12,7 @@ from postbacks.models import (
     DecisionFailure,
     DeliveryAttempt,
     Event,
+    Export,
     Install,
     Postback,
     RefusedEvent,
@@ -64,6 +65,18 @@ REPLAYS: Columns = {
     "Delivered": lambda row: sum(part.sent for part in row.parts.all()),
     "Given up": lambda row: sum(part.failed for part in row.parts.all()),
     "Finished": lambda row: row.finished_at,
+}
+
+EXPORTS: Columns = {
+    "ID": lambda row: row.public_id,
+    "Started": lambda row: row.created_at,
+    "Started by": lambda row: row.asked_by,
+    "List": lambda row: row.title,
+    "Format": Export.get_format_display,
+    "Status": Export.get_status_display,
+    "Rows": lambda row: row.rows,
+    "Bytes": lambda row: row.size,
+    "Kept until": lambda row: row.expires_at,
 }
 
 EVENTS: Columns = {

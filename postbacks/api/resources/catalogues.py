@@ -200,6 +200,7 @@ class PartnerTemplateViewSet(OrganizationViewSet):
 
     model = Partner  # its rows are not read: templates are files
     serializer_class = PartnerTemplateSerializer
+    can_be_exported = False
     rights = {"list": RIGHT_TO["template"], "retrieve": RIGHT_TO["template"]}
     lookup_field = "name"
     lookup_url_kwarg = "name"

@@ -119,6 +119,7 @@ class ApiTokenViewSet(KeyViewSet):
 
     model = ApiToken
     queries = {"list": ApiTokenQuery}
+    can_be_exported = False
     rights = {
         **KeyViewSet.rights,
         "create": Right.READ,

@@ -1,6 +1,7 @@
 """Partners with their credentials and allowed hosts, their campaigns, and the tracking links."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -209,12 +210,10 @@ class PartnerViewSet(RegistryViewSet):
     def skipped_by_archiving(self, row: Any) -> int:
         return skipped_by_archiving(rules_of([row]))
 
-    def paginate_queryset(self, queryset: Any) -> Any:
-        page = super().paginate_queryset(queryset)
-        breakers = breakers_of_partners(page or [])
-        for partner in page or []:
+    def read_related(self, rows: Sequence[Any]) -> None:
+        breakers = breakers_of_partners(rows)
+        for partner in rows:
             partner.open_breakers = breakers.get(partner.pk, [])
-        return page
 
 
 class CampaignSerializer(RowSerializer):

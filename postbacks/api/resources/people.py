@@ -58,6 +58,7 @@ class MemberViewSet(OrganizationViewSet):
     model = Membership  # type: ignore[assignment]  # reached through apps_registry/people/members.py alone
     serializer_class = MemberSerializer
     queries = {"list": MemberQuery}
+    can_be_exported = False
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,
@@ -125,6 +126,7 @@ class InvitationViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     model = Invitation  # type: ignore[assignment]  # reached through apps_registry/people/invitations.py
     serializer_class = InvitationSerializer
     queries = {"list": InvitationQuery}
+    can_be_exported = False
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,

@@ -175,11 +175,12 @@ class PostbackViewSet(OrganizationViewSet):
     def csv_serializer(self, rows: Any = None) -> Any:
         return PostbackCsvSerializer(rows, many=rows is not None)
 
-    def paginate_queryset(self, queryset: Any) -> Any:
-        """Return one page with its attempts, which are read only for the days of the page."""
-        page = super().paginate_queryset(queryset) or []
-        _read_attempts(page)
-        return page
+    def read_related(self, rows: Sequence[Any]) -> None:
+        """Read the rows' attempts, only for their days."""
+        _read_attempts(rows)
+
+    def read_related_of_csv(self, rows: Sequence[Any]) -> None:
+        mark_waiting(rows)
 
     def get_object(self) -> Any:
         public_id = self.kwargs["id"]

@@ -255,14 +255,10 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
     def skipped_by_archiving(self, row: Any) -> int:
         return held_postbacks.skipped_by_archiving([row])
 
-    def paginate_queryset(self, queryset: Any) -> Any:
-        page = super().paginate_queryset(queryset)
-        if self.action != "list":  # a rule's versions: pages of rows of another kind
-            return page
-        breakers = breakers_of_rules(page or [])
-        for rule in page or []:
+    def read_related(self, rows: Sequence[Any]) -> None:
+        breakers = breakers_of_rules(rows)
+        for rule in rows:
             rule.open_breakers = breakers.get(rule.pk, [])
-        return page
 
     def csv_columns(self) -> Sequence[str]:
         return [name for name in super().csv_columns() if name not in OF_SOME_ANSWERS]

@@ -1,0 +1,203 @@
+"""Lists as files: all rows that the filters leave, as CSV or JSON Lines, in portions.
+
+A file is sent while it is read, or a worker writes it (`insights.exports`): the same bytes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, cast
+
+from django.db.models import Q, QuerySet
+from django.http import QueryDict, StreamingHttpResponse
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.viewsets import GenericViewSet
+
+from apps_registry import csv_format
+from apps_registry.audit.actions import Action
+from apps_registry.audit.audited_model import log_action, logged_filters
+from apps_registry.csv_format import FileFormat
+from apps_registry.models import Organization
+from apps_registry.tenancy import TenantModel, tenant
+from postbacks.api.authentication import Caller
+from postbacks.api.pagination import keyset_list, link_after, read_cursor
+from postbacks.api.query import InvalidParameters, PageQuery, Query, read_query
+from postbacks.insights.exports import FilePortion
+from postbacks.insights.keyset import KeysetList, KeysetPosition
+
+
+class CsvRenderer(BaseRenderer):
+    """Lets REST framework choose CSV. Only answers of one page are rendered here."""
+
+    media_type = "text/csv"
+    format = FileFormat.CSV
+
+    def render(self, data: Any, *_: Any, **__: Any) -> bytes:
+        rows = _results(data)
+        columns = list(rows[0]) if rows else []
+        return csv_format.encode_rows([columns, *_cells(rows, columns)])
+
+
+class JsonLinesRenderer(BaseRenderer):
+    """Lets REST framework choose JSON Lines. Only answers of one page are rendered here."""
+
+    media_type = "application/jsonl"
+    format = FileFormat.JSON_LINES
+
+    def render(self, data: Any, *_: Any, **__: Any) -> bytes:
+        return _json_lines(_results(data))
+
+
+class NdjsonRenderer(JsonLinesRenderer):
+    """JSON Lines under the other name that programs ask for."""
+
+    media_type = "application/x-ndjson"
+
+
+class ListFiles(GenericViewSet):
+    """Offers the list of a view as files too: CSV has a column for each field."""
+
+    model: ClassVar[type[TenantModel]]
+    time_key: ClassVar[str | None] = None
+    queries: ClassVar[dict[str, type[Query]]] = {}
+    can_be_exported: ClassVar[bool] = True  # by a worker, who is nobody
+    query: Query
+
+    @property
+    def kinds(self) -> Sequence[Q]:
+        """Return the conditions that part the rows as the index has them in order."""
+        return (Q(),)
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        renderers = super().get_renderers()
+        files: tuple[BaseRenderer, ...] = ()
+        if self.action == "list":
+            files = (CsvRenderer(), JsonLinesRenderer(), NdjsonRenderer())
+        return [*renderers, *files]
+
+    def read_related(self, rows: Sequence[Any]) -> None:
+        """Load what rows show from other tables, for these rows at once."""
+
+    def read_related_of_csv(self, rows: Sequence[Any]) -> None:
+        """Load what rows of CSV show: that of JSON, unless a subclass shows less."""
+        self.read_related(rows)
+
+    def csv_serializer(self, rows: Any = None) -> Any:
+        """Return the serializer of CSV: that of JSON, unless a subclass has a flat one."""
+        return self.get_serializer(rows, many=rows is not None)
+
+    def csv_columns(self) -> Sequence[str]:
+        fields = self.csv_serializer().fields
+        return [name for name, field in fields.items() if not field.write_only]
+
+    def csv_rows(self, rows: Sequence[Any]) -> Iterable[Mapping[str, object]]:
+        serialized: Iterable[Mapping[str, object]] = self.csv_serializer(rows).data
+        return serialized
+
+    @classmethod
+    def open_file(cls, filters: str, file_format: str) -> "ListFile":
+        """Return the list under the filters of an address, as a worker reads it.
+
+        Raises InvalidParameters.
+        """
+        view = cls()
+        view.action, view.kwargs = "list", {}
+        view.request = None  # type: ignore[assignment]  # a worker serves nobody
+        view.format_kwarg = None
+        return ListFile(view, view.filtered(QueryDict(filters)), FileFormat(file_format))
+
+    def filtered(self, parameters: QueryDict) -> "QuerySet[Any]":
+        """Read the query of the list; return the rows that it leaves. Raises InvalidParameters."""
+        self.query = read_query(parameters, self.queries[self.action])
+        return cast(PageQuery, self.query).narrow(self.get_queryset())
+
+    def file_response(self, rows: "QuerySet[Any]") -> StreamingHttpResponse:
+        """Return the answer that sends all of `rows`, from the cursor of the query on."""
+        cursor = read_cursor(self)
+        if cursor is not None and cursor.backward:
+            raise InvalidParameters({"cursor": "A file continues from “next” only."})
+        start = cursor.position if cursor else None
+        renderer = self.request.accepted_renderer
+        file_format = FileFormat(str(renderer.format))
+        file = ListFile(self, rows, file_format)
+        name = str(self.model._meta.verbose_name_plural)
+        _record_export(self.request, name)
+        organization_id = cast(Caller, self.request.user).organization_id
+        organization = Organization.objects.values_list("name", flat=True).get(pk=organization_id)
+        is_csv = file_format == FileFormat.CSV
+        response = StreamingHttpResponse(
+            _sent(file, start, organization_id),
+            content_type=file_format.content_type if is_csv else renderer.media_type,
+        )
+        file_name = csv_format.file_name(name, organization, datetime.now(UTC), file_format)
+        response["Content-Disposition"] = f'attachment; filename="{file_name}"'
+        end = file.matches.position_after(start, csv_format.MAX_ROWS)
+        if address := link_after(self.request.build_absolute_uri(), end):
+            response["Link"] = f'<{address}>; rel="next"'
+        return response
+
+
+class ListFile:
+    """A list of the API as a file, read in portions."""
+
+    def __init__(self, view: ListFiles, rows: "QuerySet[Any]", file_format: FileFormat) -> None:
+        self._view = view
+        self._is_csv = file_format == FileFormat.CSV
+        self._columns = view.csv_columns() if self._is_csv else ()
+        self.matches: KeysetList[Any] = keyset_list(rows, view)
+
+    @property
+    def heading(self) -> bytes:
+        return csv_format.encode_rows([self._columns]) if self._is_csv else b""
+
+    def portion(self, start: KeysetPosition | None, size: int) -> FilePortion:
+        """Return the rows after a position, and where the next ones begin."""
+        rows = self.matches.rows_after(start, size)
+        end = self.matches.position_of(rows[-1]) if len(rows) == size else None
+        return FilePortion(self._encoded(rows), len(rows), end)
+
+    def oldest(self) -> KeysetPosition | None:
+        """Return the position of the oldest row of all, whether the filters leave it or not."""
+        order = (self._view.time_key, "id") if self._view.time_key else ("id",)
+        row = self._view.model.objects.order_by(*order).only(*order).first()
+        return self.matches.position_of(row) if row else None
+
+    def _encoded(self, rows: Sequence[Any]) -> bytes:
+        if self._is_csv:
+            self._view.read_related_of_csv(rows)
+            return csv_format.encode_rows(_cells(self._view.csv_rows(rows), self._columns))
+        self._view.read_related(rows)
+        return _json_lines(self._view.get_serializer(rows, many=True).data)
+
+
+def _sent(file: ListFile, start: KeysetPosition | None, organization_id: int) -> Iterator[bytes]:
+    # Sent after the request's transaction has ended, so each portion enters the tenant again.
+    yield file.heading
+    position, left = start, csv_format.MAX_ROWS
+    while left:
+        with tenant(organization_id):
+            portion = file.portion(position, min(left, csv_format.CHUNK_SIZE))
+        yield portion.data
+        if portion.end is None:
+            return
+        position, left = portion.end, left - portion.rows
+
+
+def _record_export(request: Request, name: str) -> None:
+    if request.method == "GET":
+        changes = logged_filters(request._request.GET)
+        log_action(Action.EXPORTED, name=name, changes=changes)
+
+
+def _results(data: Any) -> list[Any]:
+    return list(data.get("results", ())) if isinstance(data, dict) else []
+
+
+def _json_lines(rows: Iterable[Any]) -> bytes:
+    renderer = JSONRenderer()
+    return b"".join(renderer.render(row) + b"\n" for row in rows)
+
+
+def _cells(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> Iterator[list[object]]:
+    for row in rows:
+        yield [row[name] for name in columns]

@@ -1,0 +1,33 @@
+"""Holds a job of a table while one worker does it; the hold goes with a worker that is killed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, %s))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, %s))"
+
+
+@contextmanager
+def held_job(table: str, waiting: str) -> Iterator[tuple[int, int] | None]:
+    """Hold the first job that no living worker holds; give its organization and id.
+
+    `waiting` selects organizations and ids of jobs, the next one first. The caller looks again
+    whether the job is still to be done: it may have ended between the two.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(waiting)
+        for organization_id, job_id in cursor.fetchall():
+            cursor.execute(_TRY_LOCK, [table, job_id])
+            if not cursor.fetchone()[0]:
+                continue
+            session = connection.connection
+            try:
+                yield organization_id, job_id
+            finally:
+                if connection.connection is session and not session.closed:  # or it has gone
+                    with connection.cursor() as unlocking:
+                        unlocking.execute(_UNLOCK, [table, job_id])
+            return
+    yield None

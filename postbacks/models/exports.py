@@ -1,0 +1,132 @@
+"""Exports: lists that a worker writes into files, which people fetch for some days."""
+
+import os
+import secrets
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.db import models
+from django.utils.text import slugify
+
+from apps_registry.csv_format import FileFormat
+from apps_registry.tenancy import TenantModel
+
+KEPT_FOR = timedelta(days=7)  # from the start
+
+
+class ExportDoor(models.TextChoices):
+    """Whose columns a file has."""
+
+    API = "api", "The API's list"
+    PAGE = "page", "The page's list"
+
+
+class ExportStatus(models.TextChoices):
+    """The state of an export."""
+
+    RUNNING = "running", "Running"
+    FINISHED = "finished", "Ready"
+    CANCELLED = "cancelled", "Cancelled"
+    FAILED = "failed", "Failed"
+    ERASED = "erased", "Deleted by an erasure"
+
+
+class Export(TenantModel):
+    """A list under its filters, how far its file is, and where a killed worker's successor goes on.
+
+    `filters` is the query of the list's address. The file's first `size` bytes end with the row at
+    `reached_at` and `reached_id`. `run` counts how often the file was begun: each has another name,
+    which nobody guesses.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    door = models.CharField(max_length=8, choices=ExportDoor.choices)
+    list_name = models.CharField(max_length=64)
+    title = models.CharField(max_length=64)
+    holds_devices = models.BooleanField(default=True)  # so that an erasure deletes the file
+    format = models.CharField(max_length=8, choices=FileFormat.choices)
+    filters = models.TextField(blank=True)
+    asked_by = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    worked_at = models.DateTimeField()  # by a worker; the one of longest ago is next
+    status = models.CharField(
+        max_length=16, choices=ExportStatus.choices, default=ExportStatus.RUNNING
+    )
+    failure = models.CharField(max_length=255, blank=True)
+    finished_at = models.DateTimeField(null=True)
+    run = models.PositiveIntegerField(default=1)
+    file_name = models.CharField(max_length=64)
+    reached_id = models.BigIntegerField(null=True)
+    reached_at = models.DateTimeField(null=True)
+    rows = models.PositiveBigIntegerField(default=0)
+    size = models.PositiveBigIntegerField(default=0)
+    percent = models.PositiveSmallIntegerField(default=0)
+
+    class Meta(TenantModel.Meta):
+        db_table = "export"
+        verbose_name = "export"
+        indexes = [
+            models.Index(
+                fields=["worked_at"],
+                condition=models.Q(status=ExportStatus.RUNNING),
+                name="export_to_work_on",
+            ),
+            models.Index(fields=["organization", "created_at", "id"], name="export_in_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Export of {self.title}"
+
+    @property
+    def path(self) -> Path:
+        return folder_of(self.organization_id) / self.file_name
+
+    @property
+    def is_running(self) -> bool:
+        return self.status == ExportStatus.RUNNING
+
+    @property
+    def download_name(self) -> str:
+        """Return the name under which a browser stores the file."""
+        return f"{slugify(self.title)}-{self.created_at:%Y-%m-%d}.{self.format}"
+
+    def open_part(self) -> BinaryIO | None:
+        """Open the file to write on after its first `size` bytes; None if so much isn't there."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        file = os.fdopen(descriptor, "r+b")
+        if file.seek(0, os.SEEK_END) < self.size:  # another machine's, or the machine stopped
+            file.close()
+            return None
+        file.truncate(self.size)
+        file.seek(self.size)
+        return file
+
+    def begin_again(self) -> None:
+        """Forget what the file has, in this row alone: the next portion begins a new file."""
+        self.run += 1
+        self.file_name = new_file_name()
+        self.reached_id = self.reached_at = None
+        self.rows = self.size = self.percent = 0
+
+
+def new_file_name() -> str:
+    return secrets.token_hex(24)
+
+
+def folder_of(organization_id: int) -> Path:
+    return exports_folder() / str(organization_id)
+
+
+def exports_folder() -> Path:
+    return Path(settings.DATA_DIR) / "exports"
+
+
+def stored_files() -> Iterator[Path]:
+    """Yield the files of all exports on this machine."""
+    yield from (path for path in exports_folder().glob("*/*") if path.is_file())
