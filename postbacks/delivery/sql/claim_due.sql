@@ -18,27 +18,29 @@ WITH queue AS MATERIALIZED (
     ) AS free
     WHERE breaker.id = free.id
     RETURNING breaker.organization_id, breaker.host
-), chosen AS (
-    SELECT due.postback_id, queue.is_failing, queue.is_probe, queue.position,
-           due.claim_id AS lapsed_claim, due.due_at AS was_due_at
+), chosen AS MATERIALIZED (
+    SELECT due.*, queue.is_failing, queue.is_probe
     FROM (
         SELECT * FROM queue
         WHERE NOT is_probe OR (organization_id, host) IN (SELECT * FROM probed)
         ORDER BY position
     ) AS queue CROSS JOIN LATERAL (
-        SELECT postback_id, claim_id, due_at FROM due_postback
+        SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version,
+               organization_id, rule_id, claim_id AS lapsed_claim, due_at AS was_due_at
+        FROM due_postback
         WHERE NOT paced AND due_postback.organization_id = queue.organization_id
           AND due_postback.host = queue.host AND queue_class(kind, tries) = queue.class
           AND due_at <= now()
         ORDER BY due_at LIMIT queue.room FOR UPDATE SKIP LOCKED
     ) AS due
     LIMIT %(limit)s
+), claimed AS (
+    UPDATE due_postback
+    SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
+    -- All at once by the index. Joined, with statistics of an empty queue the whole of it would be
+    -- read for each chosen row, and with others its key would be looked up in a sorted array anew.
+    WHERE postback_id = ANY (ARRAY(SELECT postback_id FROM chosen))
 )
-UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
+SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version, is_failing,
+       is_probe, organization_id, rule_id, lapsed_claim, was_due_at
 FROM chosen
-WHERE due_postback.postback_id = chosen.postback_id
-  -- Says the same once more: with statistics of an empty queue the whole of it would be read for
-  -- each chosen row.
-  AND due_postback.postback_id = ANY (ARRAY(SELECT postback_id FROM chosen))
-RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
-          pinned_version, is_failing, is_probe, organization_id, rule_id, lapsed_claim, was_due_at

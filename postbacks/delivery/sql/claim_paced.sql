@@ -35,10 +35,11 @@ WITH pace AS MATERIALIZED (
     WHERE breaker.id = free.id
     RETURNING breaker.organization_id, breaker.host
 ), found AS (
-    SELECT pace.organization_id, pace.host, pace.is_failing, pace.is_probe, due.postback_id,
-           due.claim_id AS lapsed_claim, due.due_at AS was_due_at
+    SELECT due.*, pace.is_failing, pace.is_probe
     FROM pace CROSS JOIN LATERAL (
-        SELECT postback_id, claim_id, due_at FROM due_postback
+        SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version,
+               organization_id, rule_id, claim_id AS lapsed_claim, due_at AS was_due_at
+        FROM due_postback
         WHERE paced AND due_postback.rule_id = pace.rule_id AND due_at <= now()
           AND (organization_id, host) NOT IN (
               SELECT * FROM unnest(%(busy_organizations)s::bigint[], %(busy_hosts)s::text[])
@@ -46,8 +47,8 @@ WITH pace AS MATERIALIZED (
         ORDER BY due_at LIMIT greatest(0, pace.room) FOR UPDATE SKIP LOCKED
     ) AS due
     WHERE NOT is_probe OR (pace.organization_id, pace.host) IN (SELECT * FROM probed)
-), chosen AS (
-    SELECT postback_id, is_failing, is_probe, lapsed_claim, was_due_at FROM (
+), chosen AS MATERIALIZED (
+    SELECT * FROM (
         -- Of several rules that send to an open lane one has its probe.
         SELECT *,
                row_number() OVER (PARTITION BY organization_id, host ORDER BY was_due_at) AS place
@@ -56,20 +57,16 @@ WITH pace AS MATERIALIZED (
     WHERE NOT is_probe OR place = 1
     LIMIT %(limit)s
 ), claimed AS (
-    UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
-    FROM chosen
-    WHERE due_postback.postback_id = chosen.postback_id
-  AND due_postback.postback_id = ANY (ARRAY(SELECT postback_id FROM chosen))  -- as in claim_due
-    RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
-              pinned_version, is_failing, is_probe, organization_id, rule_id, lapsed_claim,
-              was_due_at
+    UPDATE due_postback
+    SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
+    WHERE postback_id = ANY (ARRAY(SELECT postback_id FROM chosen))  -- as in claim_due
 ), moved AS (
     UPDATE rule_pace SET
         next_at = greatest(next_at, now() - make_interval(secs => %(slack)s))
                   + make_interval(secs => requests.count / rate_limit_per_second::float8)
-    FROM (SELECT rule_id, count(*) FROM claimed GROUP BY rule_id) AS requests
+    FROM (SELECT rule_id, count(*) FROM chosen GROUP BY rule_id) AS requests
     WHERE rule_pace.rule_id = requests.rule_id AND rate_limit_per_second IS NOT NULL
 )
 SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version, is_failing,
        is_probe, organization_id, rule_id, lapsed_claim, was_due_at
-FROM claimed
+FROM chosen

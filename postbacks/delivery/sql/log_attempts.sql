@@ -8,27 +8,30 @@ WITH input AS MATERIALIZED (
         suspend_rule boolean, uses_up_try boolean
     )
 ), finished AS (
-    DELETE FROM due_postback USING input
-    WHERE due_postback.postback_id = input.postback_id
-      -- Says the same once more: with statistics of an empty queue the whole of it would be read
-      -- for each attempt.
-      AND due_postback.postback_id = ANY (ARRAY(SELECT postback_id FROM input))
-      AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NULL
-    RETURNING due_postback.postback_id, due_postback.claim_id
+    DELETE FROM due_postback
+    -- All at once by the index, whatever the statistics of a queue that is mostly empty say.
+    WHERE postback_id = ANY (ARRAY(SELECT postback_id FROM input WHERE wait_seconds IS NULL))
+      -- IS TRUE keeps this and its likes from becoming joins, which would compare each row with
+      -- each other one: PostgreSQL expects a few. By the claim too: a worker may hold a second one
+      -- of a postback whose first has lapsed.
+      AND ((postback_id, claim_id) IN (SELECT postback_id, claim_id FROM input)) IS TRUE
+    RETURNING postback_id, claim_id
 ), rescheduled AS (
     UPDATE due_postback SET
         due_at = now() + make_interval(secs => input.wait_seconds),
         tries = tries + input.uses_up_try::integer, claim_id = NULL
-    FROM input
-    WHERE due_postback.postback_id = input.postback_id
-      AND due_postback.postback_id = ANY (ARRAY(SELECT postback_id FROM input))
-      AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NOT NULL
+    FROM (SELECT * FROM input WHERE wait_seconds IS NOT NULL) AS input
+    WHERE due_postback.postback_id = ANY (ARRAY(
+        SELECT postback_id FROM input WHERE wait_seconds IS NOT NULL))
+      AND due_postback.postback_id + 0 = input.postback_id  -- not by the index once more for each
+      AND due_postback.claim_id = input.claim_id
     RETURNING due_postback.postback_id, input.claim_id
-), attempt AS (
-    -- By the claim too: a worker may hold a second one of a postback whose first has lapsed.
-    SELECT input.* FROM input
-    JOIN (SELECT * FROM finished UNION ALL SELECT * FROM rescheduled) AS ours
-      USING (postback_id, claim_id)
+), attempt AS MATERIALIZED (
+    SELECT * FROM input
+    WHERE ((postback_id, claim_id) IN (
+        SELECT postback_id, claim_id FROM finished
+        UNION ALL SELECT postback_id, claim_id FROM rescheduled
+    )) IS TRUE
 ), logged AS (
     INSERT INTO delivery_attempt (
         organization_id, postback_id, event_received_at, number, rule_version, kind, started_at,
@@ -144,6 +147,5 @@ WITH input AS MATERIALIZED (
 SELECT id AS suspended_rule_id, NULL::bigint AS postback_id, NULL::uuid AS claim_id FROM suspended
 UNION ALL
 -- And the attempts that were not logged, which are few.
-SELECT NULL, input.postback_id, input.claim_id
-FROM input LEFT JOIN attempt USING (postback_id, claim_id)
-WHERE attempt.postback_id IS NULL
+SELECT NULL, postback_id, claim_id FROM input
+WHERE ((postback_id, claim_id) IN (SELECT postback_id, claim_id FROM attempt)) IS NOT TRUE
