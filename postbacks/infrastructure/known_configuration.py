@@ -14,11 +14,13 @@ from typing import Final, Generic, TypeVar
 from django.db import connection
 
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.loop_requests import running
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 SECONDS: Final = 0.5  # for which a version counts
+_ASK_SECONDS: Final = 0.1  # in which a thread that was asked to read it has begun to
 MOST: Final = 20_000  # rows of one kind; beyond, the longer known half is forgotten
 
 _READ = "SELECT version FROM configuration_version"
@@ -31,16 +33,22 @@ class _Version:
         self._lock = Lock()
         self._value: int | None = None
         self._read_at = -SECONDS
+        self._asked_at = -SECONDS
 
     def forget(self) -> None:
-        self._read_at = -SECONDS
+        self._read_at = self._asked_at = -SECONDS
 
     def current(self) -> int | None:
         """Return the version as it was at most half a second ago; None before any change.
 
-        One of concurrent requests reads it, and the others go by the value before.
+        One of concurrent requests reads it, and the others go by the value before. So do those that
+        the loop of a web server runs: of these one in a while is given to a thread, to read it.
         """
-        if time.monotonic() - self._read_at >= SECONDS and self._lock.acquire(blocking=False):
+        now = time.monotonic()
+        if now - self._read_at < SECONDS or (running() and now - self._asked_at < _ASK_SECONDS):
+            return self._value
+        if self._lock.acquire(blocking=False):
+            self._asked_at = now
             try:
                 begun = time.monotonic()
                 rows = prepared.run(_READ, {})

@@ -2,14 +2,16 @@
 
 A commit costs as much for one event as for a hundred, and so does a round trip. The first request
 to come writes; those that come meanwhile wait, and the first of them then writes for all of these.
-Nobody waits for a timer, and nobody is answered before the commit.
+Nobody waits for a timer, and nobody is answered before the commit. Requests that the web server's
+loop runs never write: a thread of their own does it for them and for all others that wait.
 """
 
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any, Final, Generic, TypeVar, cast
 
 from django.db import Error as DatabaseError
@@ -17,9 +19,12 @@ from django.db import OperationalError, connection
 from psycopg import Cursor
 
 from apps_registry.tenancy import SET_TENANT, current_organization
+from postbacks.infrastructure import loop_requests
 from postbacks.infrastructure.database import stalls
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.prepared import one_round_trip
+from postbacks.infrastructure.loop_requests import LoopTurn
+from postbacks.web.middleware import renew_closed_connections
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +44,7 @@ class _Entry(Generic[W, R]):
     """What one request waits for; `turn` is released when there is an outcome, or to lead."""
 
     work: W
-    turn: Lock = field(default_factory=Lock)
+    turn: "Lock | LoopTurn" = field(default_factory=Lock)
     outcome: R | Exception | None = None
     leads: bool = False
 
@@ -57,6 +62,8 @@ class GroupCommit(Generic[W, R]):
         self._lock = Lock()
         self._waiting: deque[_Entry[W, R]] = deque()
         self._is_writing = False
+        self._calls: SimpleQueue[None] = SimpleQueue()
+        self._writer: Thread | None = None
 
     def commit(self, work: W) -> R:
         """Return the result of one piece of work, once it is committed.
@@ -67,12 +74,15 @@ class GroupCommit(Generic[W, R]):
         """
         if connection.in_atomic_block:
             return self._write([work])[0]
-        entry: _Entry[W, R] = _Entry(work)
+        request = loop_requests.running()
+        entry: _Entry[W, R] = _Entry(work, LoopTurn(request)) if request else _Entry(work)
         entry.turn.acquire()
         with self._lock:
             self._waiting.append(entry)
-            entry.leads = not self._is_writing
-            self._is_writing = True
+            is_first, self._is_writing = not self._is_writing, True
+            entry.leads = is_first and request is None
+        if is_first and request is not None:
+            request.loop.at_end_of_turn(self._call_writer)
         if not entry.leads:
             self._wait(entry)
         if entry.leads and entry.outcome is None:
@@ -98,7 +108,7 @@ class GroupCommit(Generic[W, R]):
         with self._lock:
             group = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
         try:
-            outcomes = self._outcomes([entry.work for entry in group])
+            outcomes = self._outcomes([entry.work for entry in group]) if group else []
             for entry, outcome in zip(group, outcomes, strict=True):
                 entry.outcome = outcome
         finally:
@@ -108,6 +118,8 @@ class GroupCommit(Generic[W, R]):
         try:
             return self._write(works)
         except DatabaseError as error:
+            if is_outage(error):
+                connection.close()
             if is_outage(error) or len(works) == 1:
                 # Of an outage the same holds for all of them; each raises an error of its own.
                 return [_copy(error) for _ in works]
@@ -119,16 +131,36 @@ class GroupCommit(Generic[W, R]):
         return [outcome for work in works for outcome in self._outcomes([work])]
 
     def _hand_on(self, group: Sequence[_Entry[W, R]]) -> None:
+        loop = None
         with self._lock:
             for entry in group:
                 if entry.outcome is None:  # this thread is being ended
                     entry.outcome = OperationalError("The process ends; send it again.")
                 entry.turn.release()
-            if self._waiting:
-                self._waiting[0].leads = True
-                self._waiting[0].turn.release()
-            else:
-                self._is_writing = False
+                loop = entry.turn.loop if isinstance(entry.turn, LoopTurn) else loop
+            next_entry = self._waiting[0] if self._waiting else None
+            self._is_writing = next_entry is not None
+            if next_entry is not None and not isinstance(next_entry.turn, LoopTurn):
+                next_entry.leads = True
+                next_entry.turn.release()
+        if next_entry is not None and not next_entry.leads:
+            self._call_writer()
+        if loop is not None:
+            loop.wake()  # after all of them, for it would take the processor from this thread
+
+    def _call_writer(self) -> None:
+        """Have the thread write that does it for requests of the loop."""
+        if self._writer is None:
+            self._writer = Thread(target=self._write_when_called, name="commits", daemon=True)
+            self._writer.start()
+        self._calls.put(None)
+
+    def _write_when_called(self) -> None:
+        while True:
+            self._calls.get()
+            renew_closed_connections()
+            with stalls.not_for_ever():
+                self._lead()
 
 
 def _copy(error: Exception) -> Exception:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIHandler
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from postbacks.infrastructure import loop_requests
 from postbacks.infrastructure.database.stalls import not_for_ever
 
 Environ = dict[str, Any]
@@ -19,6 +20,7 @@ StartResponse = Callable[..., Any]
 
 MACHINE_URLCONF: Final = "postbacks.machine_urls"
 _REPORTS: Final = frozenset({"/api/v1/events", "/api/v1/touchpoints"})  # by POST; GET lists events
+_QUICK: Final = ("/c/", "/i/", "/v0/")  # beside reports
 _DOORS: Final = ("/c/", "/i/", "/v0/", "/.well-known/", "/healthz")
 
 
@@ -33,6 +35,21 @@ class MachineDoors(WSGIHandler):
             super().load_middleware(is_async)
         finally:
             settings.MIDDLEWARE = whole
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> HttpResponseBase:
+        """Answer a request."""
+        if loop_requests.running() is None:
+            return super().__call__(environ, start_response)
+        # Without the signals of Django's own handler: they renew connections, which loops have not.
+        request = WSGIRequest(environ)
+        request.urlconf = MACHINE_URLCONF
+        response = super().get_response(request)
+        cookies = [("Set-Cookie", each.OutputString()) for each in response.cookies.values()]
+        status = f"{response.status_code} {response.reason_phrase}"
+        start_response(status, [*response.headers.items(), *cookies])
+        for close in response._resource_closers:  # type: ignore[attr-defined]  # the stubs lack it
+            close()
+        return response
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a request by the addresses of machines."""
@@ -61,3 +78,11 @@ def is_for_machines(environ: Environ) -> bool:
     if path in _REPORTS:
         return bool(environ["REQUEST_METHOD"] == "POST")
     return path.startswith(_DOORS)
+
+
+def may_run_in_loop(environ: Environ) -> bool:
+    """Tell whether a request needs memory and a commit alone, as nearly all of its address do."""
+    path: str = environ["PATH_INFO"]
+    if path in _REPORTS:
+        return bool(environ["REQUEST_METHOD"] == "POST")
+    return path.startswith(_QUICK)

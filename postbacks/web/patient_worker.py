@@ -7,6 +7,7 @@ they send and while they read.
 """
 
 import errno
+import os
 import selectors
 import socket
 import threading
@@ -14,17 +15,21 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.http import HttpResponse
 from gunicorn import http
+from gunicorn.config import PostRequest, PreRequest
 from gunicorn.http.message import Request
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from postbacks.infrastructure.database.stalls import is_away
-from postbacks.web.machine_doors import is_for_machines
+from postbacks.infrastructure.database.stalls import is_away, keep_loop_from_database
+from postbacks.infrastructure.loop_requests import Loop, NeedsThread
+from postbacks.web.machine_doors import is_for_machines, may_run_in_loop
+from postbacks.web.plain_requests import PlainAnswer, PlainReader
 from postbacks.web.problem_documents import problem, unavailable
 from postbacks.web.request_bodies import IS_WHOLE
 from postbacks.web.slow_connections import (
@@ -43,9 +48,11 @@ if TYPE_CHECKING:
 WAITING_BYTES: Final = 64 * 1024 * 1024  # of all requests that come, wait or are answered
 LONGEST_WAIT: Final = 4.0  # seconds that a program's request waits for a thread, else it gets 503
 LONGEST_WAIT_IN_OUTAGE: Final = 0.5  # else whoever came later would wait once more
+MOST_IN_LOOP: Final = 512  # requests that wait for a commit there; further ones queue for a thread
 UNREAD_BYTES: Final = 64 * 1024 * 1024  # of all answers that wait so
 _LINGER_SECONDS: Final = 2.0  # for a caller to end what it sends, read the answer and hang up
 _LINGER_BYTES: Final = 20_000_000
+_LOOK_SECONDS: Final = 0.25  # at most, while requests of the loop wait
 _PROBES: Final = (b"GET /healthz ", b"HEAD /healthz ")
 _GONE: Final = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
 _TOO_SLOW: Final = "The request did not come in time; send it again."
@@ -67,11 +74,21 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self._looks_at = 0.0
         self._of_thread = threading.local()
         self._may_wait = threading.BoundedSemaphore(max(1, self.cfg.threads // 2))
+        self._loop = Loop(lambda: self.method_queue.defer(self._loop.go_on))
         # TLS, HTTP/2 and a proxy's line come before or in place of what is read here.
         self._is_patient = (
             not self.cfg.is_ssl
             and self.cfg.proxy_protocol == "off"
             and self.cfg.http_protocols == ["h1"]
+        )
+
+        # Whoever wants a line of each request, or a hook called, gets them from gunicorn's own way.
+        self._runs_requests = (
+            self._is_patient
+            and not (self.cfg.accesslog or self.cfg.statsd_host or self.cfg.max_requests)
+            and not os.environ.get("SCRIPT_NAME")
+            and self.cfg.pre_request is PreRequest.default
+            and self.cfg.post_request is PostRequest.default
         )
 
     def load_wsgi(self) -> None:
@@ -81,6 +98,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         if not self._is_patient:
             return
         application: WSGIApplication = self.wsgi  # type: ignore[has-type]
+        self._application = application
+        keep_loop_from_database()
 
         def patient(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
             environ[IS_WHOLE] = self._of_thread.is_whole
@@ -136,21 +155,37 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         if not self._is_patient:
             super().finish_request(conn, fs)
             return
+        self._finish(conn, is_kept=not (fs.cancelled() or fs.exception()) and fs.result())
+
+    def _finish(self, conn: Connection, *, is_kept: bool) -> None:
         self._arrived_bytes -= conn.held_bytes
         conn.held_bytes = 0
         if conn.sock.unsent and conn.sock.fileno() >= 0:  # an answer that failed is closed
-            self._send_later(conn, fs)
-        elif fs.cancelled() or fs.exception() or not fs.result():
+            self._send_later(conn, is_kept=is_kept)
+        elif not is_kept:
             self._hang_up(conn)
-        elif next_request := conn.parser.unreader.take_buffered():
-            conn.sock.setblocking(False)
-            self._wait_for_request(conn, next_request)
         else:
-            super().finish_request(conn, fs)
+            if conn.sock.gettimeout() != 0:
+                conn.sock.setblocking(False)
+            if next_request := conn.take_rest():
+                self._wait_for_request(conn, next_request)
+            else:
+                self._keep(conn)
+
+    def _keep(self, conn: Connection) -> None:
+        """Wait for the next request of a connection, as gunicorn does."""
+        conn.set_timeout()
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+        self.keepalived_conns.append(conn)
+        self.poller.register(
+            conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn)
+        )
 
     def murder_pending(self) -> None:
         """Refuse, once a second, what is late; gunicorn calls this in its loop."""
         now = time.monotonic()
+        self._loop.end_waits(now)
         if now < self._looks_at:
             return
         self._looks_at = now + 1
@@ -219,15 +254,57 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
                 arriving.connection.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _hand_over(self, arriving: Arriving) -> None:
-        """Give a request to a thread, which reads it from memory."""
+        """Begin a request: most of machines' here in the loop, all others in a thread."""
         self._forget(arriving)
         conn = arriving.connection
+        conn.held_bytes = len(arriving.received)
+        self._arrived_bytes += conn.held_bytes
+        environ = self._plain_environ(arriving)
+        if environ is not None and may_run_in_loop(environ) and len(self._loop) < MOST_IN_LOOP:
+            self._loop.run(partial(self._run_request, arriving, environ))
+        else:
+            self._give_to_thread(arriving)
+
+    def _plain_environ(self, arriving: Arriving) -> "WSGIEnvironment | None":
+        conn = arriving.connection
+        has_address = isinstance(conn.client, tuple)  # not that of a Unix socket
+        if not (self._runs_requests and arriving.is_small and has_address):
+            return None
+        if conn.plain is None:
+            conn.plain = PlainReader(self.cfg, conn.client, conn.server)
+        head, body, conn.rest = arriving.parts()
+        return conn.plain.read(head, body)
+
+    def _run_request(self, arriving: Arriving, environ: "WSGIEnvironment") -> None:
+        """Answer a request of the loop, which goes on with others while this one waits."""
+        conn = arriving.connection
+        answer = PlainAnswer(environ, is_last=not (self.alive and self.cfg.keepalive))
+        try:
+            body = b"".join(self._application(environ, answer.start))
+            conn.sock.sendall(answer.bytes_of(body))
+        except NeedsThread:
+            self._give_to_thread(arriving)
+            return
+        except OSError:
+            answer.force_close()
+        except Exception as error:  # noqa: BLE001  # gunicorn answers and logs it, as in threads
+            self.handle_error(None, conn.sock, conn.client, error)
+            answer.force_close()
+        self._finish(conn, is_kept=not answer.is_last)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Run one turn of the loop."""
+        super().wait_for_and_dispatch_events(min(timeout, _LOOK_SECONDS) if self._loop else timeout)
+        self._loop.end_turn()
+
+    def _give_to_thread(self, arriving: Arriving) -> None:
+        """Give a request to a thread, which reads it from memory."""
+        conn = arriving.connection
+        conn.rest = b""
         if conn.parser is None:
             conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
             conn.parser.unreader = Received()
         conn.parser.unreader.receive(bytes(arriving.received))
-        conn.held_bytes = len(arriving.received)
-        self._arrived_bytes += conn.held_bytes
         conn.data_ready = True
         conn.is_whole = arriving.is_whole
         conn.handed_over_at = time.monotonic()
@@ -250,7 +327,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
                 arriving.connection.sock.send(_answer(status, detail))
         self._hang_up(arriving.connection)
 
-    def _send_later(self, conn: Connection, fs: "Future[bool]") -> None:
+    def _send_later(self, conn: Connection, *, is_kept: bool) -> None:
         """Send the rest of an answer as its caller reads it, and then finish the request."""
 
         def send(_sock: socket.socket) -> None:
@@ -264,7 +341,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             if not conn.sock.unsent:
                 del self._unread[conn]
                 self.poller.unregister(conn.sock)
-                self.finish_request(conn, fs)
+                self._finish(conn, is_kept=is_kept)
 
         conn.sock.setblocking(False)
         self._unread[conn] = time.monotonic() + SECONDS + len(conn.sock.unsent) / PIECE

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import TConn
 
+from postbacks.web.plain_requests import MOST_BYTES, PlainReader
+
 if TYPE_CHECKING:
     from socket import _SendableFile
 
@@ -41,6 +43,15 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn is not typed
     is_probe = False
     handed_over_at = 0.0
     held_bytes = 0
+    plain: PlainReader | None = None
+    rest = b""  # what came behind a request that the loop runs
+
+    def take_rest(self) -> bytes:
+        """Return what came behind the request that was answered."""
+        if self.parser is None or self.rest:
+            rest, self.rest = self.rest, b""
+            return rest
+        return bytes(self.parser.unreader.take_buffered())
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +78,17 @@ class Arriving:
             return self.is_whole or self._is_malformed or len(self.received) > REQUEST_BYTES
         self.is_whole = len(self.received) >= self._ends_at
         return self.is_whole or self._ends_at > REQUEST_BYTES
+
+    def parts(self) -> tuple[bytes, bytes, bytes]:
+        """Return head, body and what came behind them, of a whole request without chunks."""
+        ends_at = self._ends_at or 0
+        received = bytes(self.received)
+        return received[: self._body_at], received[self._body_at : ends_at], received[ends_at:]
+
+    @property
+    def is_small(self) -> bool:
+        """Tell whether head and body have come, are small, and do not come in chunks."""
+        return self.is_whole and self._ends_at is not None and self._ends_at <= 2 * MOST_BYTES
 
     def has_too_long_head(self) -> bool:
         return not self._body_at and len(self.received) > HEAD_BYTES

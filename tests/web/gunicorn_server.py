@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 
@@ -14,6 +15,13 @@ from tests import database
 
 def serve(**environment: str) -> Iterator[int]:
     """Run it with two threads, and give its port."""
+    with running(**environment) as (port, _):
+        yield port
+
+
+@contextmanager
+def running(**environment: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """Run it with two threads; give its port and the process of its master."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.set_inheritable(True)
         process = subprocess.Popen(
@@ -26,7 +34,7 @@ def serve(**environment: str) -> Iterator[int]:
             pass_fds=[listener.fileno()],
             start_new_session=True,
         )
-        yield listener.getsockname()[1]
+        yield listener.getsockname()[1], process
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

@@ -7,7 +7,7 @@ connection of a thread that has waited too long is cut, and fails as if the serv
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock, Thread, get_ident
@@ -16,6 +16,8 @@ from typing import Final
 import psycopg
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from postbacks.infrastructure.loop_requests import NeedsThread, running
 
 SECONDS: Final = 4.0  # without a word
 _LOOK_SECONDS: Final = 0.25
@@ -105,3 +107,16 @@ def _cut(database: BaseDatabaseWrapper) -> None:
         socket.socket(fileno=os.dup(session.fileno())) as copy,
     ):
         copy.shutdown(socket.SHUT_RDWR)
+
+
+def keep_loop_from_database() -> None:
+    """Have what the loop runs never connect to a database: each of its waits is everybody's."""
+    for database in connections.all():
+        connect = database.connect
+
+        def connect_in_threads(connect: Callable[[], None] = connect) -> None:
+            if running() is not None:
+                raise NeedsThread
+            connect()
+
+        database.connect = connect_in_threads  # type: ignore[method-assign]

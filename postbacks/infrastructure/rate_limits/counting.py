@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
+from postbacks.infrastructure.loop_requests import NeedsThread, running
+
 logger = logging.getLogger(__name__)
 
 SHORTEST_WINDOW = 10  # seconds: bursts pass, and not every call needs the shared count
@@ -125,6 +127,8 @@ class Limiter:
             wait = _wait(rate, counted, now)
             if wait:
                 return RateVerdict(allowed=False, retry_after=wait)
+            if running() is not None and self._is_due(counted, rate, now, more=count):
+                raise NeedsThread
             counted.own += count
             unshared = self._take_unshared(counted, rate, now)
         if unshared:
@@ -139,6 +143,8 @@ class Limiter:
         with self._lock:
             counted = self._counted(key, rate, now)
             counted.own += count
+            if running() is not None:
+                return  # what it contains is stored by now; the next call shares the count
             unshared = self._take_unshared(counted, rate, now)
         if unshared:
             self._share(key, rate, counted, unshared)
@@ -160,15 +166,20 @@ class Limiter:
 
     def _take_unshared(self, counted: _Count, rate: RateLimit, now: float) -> int:
         """Return how many calls to share now; they count as shared from here on."""
-        is_much = counted.own >= rate.most / (SHARES * self.processes)
-        is_shared = counted.shared_at > -math.inf and counted.own > 0
-        is_due = is_much or (is_shared and now - counted.shared_at >= SHARE_SECONDS)
-        if not is_due or now < self._away_until:
+        if not self._is_due(counted, rate, now):
             return 0
         unshared, counted.own = counted.own, 0
         counted.shared += unshared
         counted.shared_at = now
         return unshared
+
+    def _is_due(self, counted: _Count, rate: RateLimit, now: float, *, more: int = 0) -> bool:
+        """Tell whether to share a key's calls now, of which there will be so many more."""
+        own = counted.own + more
+        is_much = own >= rate.most / (SHARES * self.processes)
+        is_shared = counted.shared_at > -math.inf and own > 0
+        is_due = is_much or (is_shared and now - counted.shared_at >= SHARE_SECONDS)
+        return is_due and now >= self._away_until
 
     def _share(self, key: str, rate: RateLimit, counted: _Count, unshared: int) -> None:
         """Add to the store's count and take it over, outside of the lock."""
