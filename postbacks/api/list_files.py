@@ -121,7 +121,7 @@ class ListFiles(GenericViewSet):
         file_format = FileFormat(str(renderer.format))
         file = ListFile(self, rows, file_format)
         name = str(self.model._meta.verbose_name_plural)
-        _record_export(self.request, name)
+        record_export(self.request, name)
         organization_id = cast(Caller, self.request.user).organization_id
         organization = Organization.objects.values_list("name", flat=True).get(pk=organization_id)
         is_csv = file_format == FileFormat.CSV
@@ -183,7 +183,7 @@ def _sent(file: ListFile, start: KeysetPosition | None, organization_id: int) ->
         position, left = portion.end, left - portion.rows
 
 
-def _record_export(request: Request, name: str) -> None:
+def record_export(request: Request, name: str) -> None:
     if request.method == "GET":
         changes = logged_filters(request._request.GET)
         log_action(Action.EXPORTED, name=name, changes=changes)

@@ -13,6 +13,7 @@ from postbacks.api.resources.events import EventViewSet
 from postbacks.api.resources.exports import ExportViewSet
 from postbacks.api.resources.installs import InstallViewSet
 from postbacks.api.resources.keys import ApiTokenViewSet, SdkKeyViewSet
+from postbacks.api.resources.metrics import MetricsViewSet
 from postbacks.api.resources.organization import AuditLogViewSet, OwnOrganizationViewSet
 from postbacks.api.resources.partners import CampaignViewSet, PartnerViewSet, TrackingLinkViewSet
 from postbacks.api.resources.people import InvitationViewSet, MemberViewSet
@@ -82,6 +83,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("v1/forget-device", ForgetDeviceView.as_view(), name="forget-device"),
     path("v1/forget-device/<uuid:id>", ErasureProgressView.as_view(), name="forgetting"),
+    path("v1/metrics", MetricsViewSet.as_view({"get": "list"}), name="metrics"),
     path("v1/macros", MacroViewSet.as_view({"get": "catalogue"}), name="macros"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("schema", RedirectView.as_view(pattern_name="schema")),

@@ -144,14 +144,20 @@ class _InstallCount:
 
 
 @dataclass(frozen=True, slots=True)
-class _EventSum:
-    """The events of one key, one UTC day and one currency."""
+class AmountOfDay:
+    """Revenue of one UTC day in one currency; `key` says whose."""
 
     key: Any
     day: date
     currency: str
-    count: int
     amount: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class _EventSum(AmountOfDay):
+    """The events of one key, one UTC day and one currency."""
+
+    count: int
 
 
 def read_figures(
@@ -176,7 +182,7 @@ def read_figures(
     sums = _fetch(_EventSum, _SUM_EVENTS, campaigns, period, by=by)
     for events in sums:
         of(events.key).events += events.count
-    for key, revenue in _revenue_by_key(sums, now=period.until).items():
+    for key, revenue in revenue_by_key(sums, now=period.until).items():
         of(key).revenue = revenue
     return figures
 
@@ -233,7 +239,7 @@ def _fetch(
     )
 
 
-def _revenue_by_key(sums: Iterable[_EventSum], *, now: datetime) -> dict[Any, Revenue]:
+def revenue_by_key(sums: Iterable[AmountOfDay], *, now: datetime) -> dict[Any, Revenue]:
     """Return the revenue of each key, by the rates that are known now."""
     paid = [(row, row.amount) for row in sums if row.amount is not None]
     moments = {row.day: datetime.combine(row.day, time(), UTC) for row, _ in paid}

@@ -132,6 +132,7 @@ def test_every_address_of_the_contract_is_described() -> None:
         "installs/{id}": {"get"},
         "invitations": {"get", "post"},
         "invitations/{id}": {"get", "delete"},
+        "metrics": {"get"},
         "members": {"get"},
         "members/{id}": {"get", "patch", "delete"},
         "partners": {"get", "post"},
