@@ -1,6 +1,7 @@
 """Trials of rules that a worker makes: tests that are sent, and dry runs over past events."""
 
 import uuid
+from typing import ClassVar
 
 from django.db import models
 
@@ -55,13 +56,17 @@ class DryRunStatus(models.TextChoices):
     FINISHED = "finished", "Finished"
     CANCELLED = "cancelled", "Cancelled"
     OUT_OF_TIME = "out_of_time", "Stopped for its time"
+    GIVEN_UP = "given_up", "Given up"
 
 
 class DryRunJob(TenantModel):
     """A dry run in the background: a rule as it was written, how far it is, and its outcome.
 
-    `examples` name people's devices as requests do; the row goes after an hour.
+    `examples` name people's devices as requests do; the row goes after an hour. `tries` counts the
+    workers that began it: two that were killed by it are enough.
     """
+
+    MOST_TRIES: ClassVar = 2
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     rule = models.ForeignKey(
@@ -71,6 +76,7 @@ class DryRunJob(TenantModel):
     since = models.DateTimeField()
     created_at = models.DateTimeField()
     claimed_at = models.DateTimeField(null=True)
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0)
     finished_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
     out_of_time = models.BooleanField(default=False)
@@ -100,6 +106,8 @@ class DryRunJob(TenantModel):
             return DryRunStatus.CANCELLED
         if self.finished_at is None:
             return DryRunStatus.RUNNING
+        if self.tries > self.MOST_TRIES:
+            return DryRunStatus.GIVEN_UP
         return DryRunStatus.OUT_OF_TIME if self.out_of_time else DryRunStatus.FINISHED
 
     @property

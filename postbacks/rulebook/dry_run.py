@@ -65,8 +65,13 @@ _WAITING = """
 SELECT organization_id, id FROM dry_run_job WHERE finished_at IS NULL ORDER BY id LIMIT 100
 """
 _CLAIM = """
-UPDATE dry_run_job SET claimed_at = now() WHERE organization_id = %s AND id = %s
+UPDATE dry_run_job SET claimed_at = now(), tries = tries + 1 WHERE organization_id = %s AND id = %s
 AND finished_at IS NULL
+"""
+# One that has ended its workers would end the next one, too.
+_GIVE_UP = """
+UPDATE dry_run_job SET finished_at = now(), tries = tries + 1, is_complete = false
+WHERE organization_id = %s AND id = %s AND finished_at IS NULL AND tries >= %s
 """
 _DELETE_OLD = "DELETE FROM dry_run_job WHERE created_at < now() - interval '1 hour'"
 _SIGNING_SECRETS = (SIGNING_SECRET,)  # an empty secret: an example's signature is masked
@@ -194,7 +199,9 @@ def work(
     with connection.cursor() as cursor:
         cursor.execute(_DELETE_OLD)
     with held_job("dry_run_job", _WAITING) as job:
-        if job is not None and run_statement(_CLAIM, job):
+        if job is None or run_statement(_GIVE_UP, (*job, DryRunJob.MOST_TRIES)):
+            return
+        if run_statement(_CLAIM, job):
             _do_or_end(*job, seconds=seconds, show_life=show_life)
 
 

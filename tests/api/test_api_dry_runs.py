@@ -273,6 +273,32 @@ def test_only_what_no_living_worker_does_is_begun_again_and_that_at_once() -> No
     assert owner_of(made).get(address).data["status"] == "finished"
 
 
+@pytest.mark.parametrize(("kills", "status"), [(0, "finished"), (1, "finished"), (2, "given_up")])
+def test_one_that_has_killed_two_workers_is_given_up_and_its_owner_sees_it(
+    kills: int, status: str
+) -> None:
+    made, other = make.make_tenant(), make.make_tenant()
+    rule, theirs = make.make_tenant_rule(made, URL), make.make_tenant_rule(other, URL)
+    for of in (made, other):
+        _many(of)
+    id_ = _run(made, rule).data["id"]
+    for _ in range(kills):
+        with database.as_role(roles.WORKER), tenant(made.organization.pk):
+            past.run_statement(past._CLAIM, (made.organization.pk, DryRunJob.objects.get().pk))
+    _run(other, theirs)
+
+    _work()
+    _work()
+
+    address = f"callback-rules/{rule.public_id}/dry-run"
+    ended = owner_of(made).get(address).data
+    assert (ended["status"], ended["is_complete"]) == (status, status == "finished")
+    others = owner_of(other).get(f"callback-rules/{theirs.public_id}/dry-run").data
+    assert others["status"] == "finished"
+    page = sign_in(made.owner).get(f"/admin/postbacks/callbackrule/dry-run/?job={id_}")
+    assert ("The dry run was given up." in page.content.decode()) == (status == "given_up")
+
+
 def test_it_ends_with_its_time_and_says_so() -> None:
     made = make.make_tenant()
     rule = make.make_tenant_rule(made, URL)

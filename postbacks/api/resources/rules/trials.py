@@ -158,7 +158,10 @@ class DryRunJobSerializer(DryRunAnswerSerializer):
     """A dry run in the background: how far it is, and what it has found so far."""
 
     id = serializers.UUIDField()
-    status = serializers.ChoiceField(DryRunStatus.choices)
+    status = serializers.ChoiceField(
+        DryRunStatus.choices,
+        help_text="`given_up`: two workers ended before they had done it; ask for less.",
+    )
     done = serializers.IntegerField(help_text="How many events were tried so far.")
     total = serializers.IntegerField(help_text="How many are to be tried; 0: not begun.")
     percent = serializers.IntegerField()
