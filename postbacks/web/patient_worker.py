@@ -10,6 +10,7 @@ import errno
 import os
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -50,6 +51,7 @@ LONGEST_WAIT: Final = 4.0  # seconds that a program's request waits for a thread
 LONGEST_WAIT_IN_OUTAGE: Final = 0.5  # else whoever came later would wait once more
 MOST_IN_LOOP: Final = 512  # requests that wait for a commit there; further ones queue for a thread
 UNREAD_BYTES: Final = 64 * 1024 * 1024  # of all answers that wait so
+_SWITCH_SECONDS: Final = 0.0005  # for which a thread has the processor while others want it
 _LINGER_SECONDS: Final = 2.0  # for a caller to end what it sends, read the answer and hang up
 _LINGER_BYTES: Final = 20_000_000
 _LOOK_SECONDS: Final = 0.25  # at most, while requests of the loop wait
@@ -95,6 +97,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         """Load the application, and tell it of each request whether all of it has come."""
         super().load_wsgi()
         settings.WEB_THREADS = self.cfg.threads
+        sys.setswitchinterval(_SWITCH_SECONDS)  # a small request is often woken beside a large one
         if not self._is_patient:
             return
         application: WSGIApplication = self.wsgi  # type: ignore[has-type]

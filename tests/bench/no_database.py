@@ -23,4 +23,4 @@ class _NoCommit:
         return len(report.events), {}
 
 
-recording._commits = _NoCommit()
+recording._commits = recording._large_commits = _NoCommit()

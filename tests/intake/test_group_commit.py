@@ -100,6 +100,40 @@ def test_events_of_many_organizations_that_wait_are_committed_together() -> None
             assert len(times) == (2 if of is first else 1)  # the leader's, and everybody else's
 
 
+@pytest.mark.parametrize(
+    "large",
+    [
+        [events.event() for _ in range(20)],
+        [events.event(params={"text": "x" * 30_000}) for _ in range(3)],
+        [events.event(params={f"k{number}": "x" * 300}) for number in range(100)] * 10,
+        [events.event(revenue="much") for _ in range(50)] + [events.event()] * 17,
+    ],
+    ids=["many events", "large events", "both", "of which one is good"],
+)
+def test_no_single_event_waits_for_a_large_report(large: list[dict[str, object]]) -> None:
+    """Neither for its commit nor for another one that is being read."""
+    busy, quiet = make.make_tenant("Busy"), make.make_tenant("Quiet")
+    reports = Reports()
+
+    with database.superuser().transaction():
+        database.superuser().execute(  # whoever writes the same event waits for this transaction
+            "INSERT INTO event_key (id, organization_id, app_id, event_id, received_at)"
+            " VALUES (nextval('event_key_id_seq'), %s, %s, %s, now())",
+            [busy.organization.pk, busy.app.pk, large[-1]["event_id"]],
+        )
+        reports.send("large", lambda: events.record(busy, *large))
+        database.wait_for_a_lock()
+        with recording._one_is_read:
+            reports.send("another", lambda: events.record(busy, *large))
+            receipt = events.record(quiet, events.event())
+            assert not reports.answers
+    reports.join()
+
+    assert receipt.accepted == 1
+    for answer in reports.answers.values():
+        assert isinstance(answer, Receipt), answer
+
+
 def test_clicks_that_wait_are_committed_together_and_each_is_answered_its_own() -> None:
     first, second = opening.advertise(), opening.advertise()
     for each in (first, second):

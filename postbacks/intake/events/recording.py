@@ -6,8 +6,11 @@ queue of undecided events together.
 
 import itertools
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Lock
+from typing import Final
 
 import msgspec
 
@@ -36,6 +39,10 @@ DEVICE_FORGOTTEN = (
     "The device with this ID was forgotten on request; nothing is kept of it any more."
 )
 
+# What is larger is read one at a time, and is not committed with what is small.
+FEW_EVENTS: Final = 16
+SMALL_BODY_BYTES: Final = 64 * 1024
+
 EVENTS = Counter(
     "postbacks_events",
     "Events that were reported: taken, duplicates of taken ones, and rejected ones.",
@@ -55,13 +62,15 @@ def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
     database is away; in both cases nothing was stored.
     """
     source = EventSource.SERVER if reporter.is_server else EventSource.SDK
-    parsed = read_events(body, encoding=encoding, exact=EXACT)
-    try:
-        clock = DeviceClock.read(parsed.sent_at, now=datetime.now(UTC))
-    except ClockError as error:
-        raise BodyError(422, f"The request's sent_at is wrong: {error.detail}") from None
-    checker = EventChecker(reporter, clock, parsed.text)
-    return _record(parsed.events, checker, reporter, source)
+    is_large = len(body) > SMALL_BODY_BYTES
+    with _one_is_read if is_large else nullcontext():
+        parsed = read_events(body, encoding=encoding, exact=EXACT)
+        try:
+            clock = DeviceClock.read(parsed.sent_at, now=datetime.now(UTC))
+        except ClockError as error:
+            raise BodyError(422, f"The request's sent_at is wrong: {error.detail}") from None
+        checked = _check(parsed.events, EventChecker(reporter, clock, parsed.text))
+    return _record(parsed.events, checked, reporter, source, is_large=is_large)
 
 
 def record_parsed_events(
@@ -71,17 +80,27 @@ def record_parsed_events(
 
     Raises Django's OperationalError when the database is away; then nothing was stored.
     """
-    checker = EventChecker(reporter, DeviceClock(datetime.now(UTC)))
-    return _record(events, checker, reporter, source)
+    checked = _check(events, EventChecker(reporter, DeviceClock(datetime.now(UTC))))
+    return _record(events, checked, reporter, source)
 
 
-def _record(
-    events: Sequence[object], checker: EventChecker, reporter: Reporter, source: EventSource
-) -> Receipt:
+def _check(events: Sequence[object], checker: EventChecker) -> list[CheckedEvent]:
     checked = list(map(checker.check, events))
     if len(checked) > 1 and any(event.is_time_corrected for event in checked):
         keep_order(checked)
-    stored = _store(checked, reporter, source)
+    return checked
+
+
+def _record(
+    events: Sequence[object],
+    checked: Sequence[CheckedEvent],
+    reporter: Reporter,
+    source: EventSource,
+    *,
+    is_large: bool = False,
+) -> Receipt:
+    is_large = is_large or len(checked) > FEW_EVENTS
+    stored = _store(checked, reporter, source, commits=_large_commits if is_large else _commits)
     receipt = _receipt(events, checked, stored)
     results = {
         "taken": stored,
@@ -119,7 +138,13 @@ def _receipt(events: Sequence[object], checked: Sequence[CheckedEvent], stored: 
     )
 
 
-def _store(checked: Sequence[CheckedEvent], reporter: Reporter, source: EventSource) -> int:
+def _store(
+    checked: Sequence[CheckedEvent],
+    reporter: Reporter,
+    source: EventSource,
+    *,
+    commits: "_Commits",
+) -> int:
     """Store the events without errors; return how many were new. Refuse those of forgotten devices.
 
     Events that share an id within the request are stored once, the first of them.
@@ -131,7 +156,7 @@ def _store(checked: Sequence[CheckedEvent], reporter: Reporter, source: EventSou
     if not good:
         return 0
     report = _Report(reporter.organization_id, reporter.app_id, source, list(good.values()))
-    stored, forgotten = _commits.commit(report)
+    stored, forgotten = commits.commit(report)
     if not forgotten:
         return stored
     for event in checked:
@@ -222,4 +247,7 @@ def _write(reports: Sequence[_Report]) -> list[tuple[int, Mapping[str, set[str]]
     return [(stored.get(report.number, 0), forgotten[report.number]) for report in reports]
 
 
-_commits = GroupCommit(_write)
+_Commits = GroupCommit[_Report, tuple[int, Mapping[str, set[str]]]]
+_commits: _Commits = GroupCommit(_write)
+_large_commits: _Commits = GroupCommit(_write)  # a single event waits for none of these
+_one_is_read = Lock()  # else several large reports would have the processor in turn, before others
