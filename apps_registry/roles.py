@@ -45,6 +45,7 @@ RIGHT_TO: Mapping[str, Right] = {
     "resend": Right.RESEND,
     "replay": Right.RESEND,
     "export_list": Right.EXPORT,
+    "compare_list": Right.EXPORT,
 }
 
 

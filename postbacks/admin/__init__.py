@@ -11,6 +11,7 @@ from postbacks.admin.campaigns.admin import CampaignAdmin
 from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
 from postbacks.admin.installs.admin import InstallAdmin
 from postbacks.admin.logs.audit_log import AuditEntryAdmin
+from postbacks.admin.logs.discrepancies import DiscrepancyAdmin
 from postbacks.admin.logs.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.logs.exports import ExportAdmin
 from postbacks.admin.logs.postbacks import DeliveryAttemptAdmin, PostbackAdmin
@@ -55,6 +56,7 @@ __all__ = [
     "CampaignAdmin",
     "DecisionFailureAdmin",
     "DeliveryAttemptAdmin",
+    "DiscrepancyAdmin",
     "EventAdmin",
     "ExportAdmin",
     "InstallAdmin",

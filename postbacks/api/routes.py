@@ -9,6 +9,7 @@ from rest_framework.routers import SimpleRouter
 from postbacks.api.resources.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.resources.attribution import AttributionSettingsViewSet, TestDeviceViewSet
 from postbacks.api.resources.catalogues import MacroViewSet, PartnerTemplateViewSet
+from postbacks.api.resources.discrepancies import DiscrepancyLineViewSet, DiscrepancyViewSet
 from postbacks.api.resources.events import EventViewSet
 from postbacks.api.resources.exports import ExportViewSet
 from postbacks.api.resources.installs import InstallViewSet
@@ -50,6 +51,7 @@ router.register("v1/refused-events", RefusedEventViewSet, "refused-event")
 router.register("v1/postbacks", PostbackViewSet, "postback")
 router.register("v1/replays", ReplayViewSet, "replay")
 router.register("v1/exports", ExportViewSet, "export")
+router.register("v1/discrepancies", DiscrepancyViewSet, "discrepancy")
 router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")
 router.register("v1/audit-log", AuditLogViewSet, "audit-entry")
 router.register("v1/members", MemberViewSet, "member")
@@ -80,6 +82,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "v1/organization/import",
         OwnOrganizationViewSet.as_view({"post": "import_configuration"}),
         name="organization-import",
+    ),
+    path(
+        "v1/discrepancies/<uuid:id>/lines",
+        DiscrepancyLineViewSet.as_view({"get": "list"}),
+        name="discrepancy-lines",
     ),
     path("v1/forget-device", ForgetDeviceView.as_view(), name="forget-device"),
     path("v1/forget-device/<uuid:id>", ErasureProgressView.as_view(), name="forgetting"),

@@ -15,6 +15,7 @@ from postbacks.models import (
     CallbackRule,
     DecisionFailure,
     DeliveryAttempt,
+    Discrepancy,
     Event,
     Export,
     Install,
@@ -364,6 +365,13 @@ def replay_log(status: str, rule_id: int | None, cursor: Cursor) -> KeysetPage[R
 def export_log(status: str, cursor: Cursor) -> KeysetPage[Export]:
     """Return a page of exports, newest first."""
     return _search(Export.objects.all(), "created_at", _equal(status=status)).page(cursor)
+
+
+def discrepancy_log(status: str, partner_id: int | None, cursor: Cursor) -> KeysetPage[Discrepancy]:
+    """Return a page of comparisons, newest first, with their partners."""
+    conditions = _equal(status=status, partner_id=partner_id)
+    rows = Discrepancy.objects.defer("text")
+    return _search(rows, "created_at", conditions, related=["partner"]).page(cursor)
 
 
 def failure_log(cursor: Cursor) -> KeysetPage[DecisionFailure]:

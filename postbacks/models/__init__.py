@@ -1,5 +1,11 @@
 """The tables of events, installs, rules, postbacks and everything between them."""
 
+from postbacks.models.discrepancies import (
+    Discrepancy,
+    DiscrepancyLine,
+    DiscrepancyOutcome,
+    DiscrepancyStatus,
+)
 from postbacks.models.erasures import (
     ErasureMode,
     ErasureReach,
@@ -101,6 +107,10 @@ __all__ = [
     "CircuitBreaker",
     "DecisionFailure",
     "DeliveryAttempt",
+    "Discrepancy",
+    "DiscrepancyLine",
+    "DiscrepancyOutcome",
+    "DiscrepancyStatus",
     "DryRunJob",
     "DryRunStatus",
     "DuePostback",

@@ -21,6 +21,9 @@ from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import rows, run
 from postbacks.models import (
+    Discrepancy,
+    DiscrepancyLine,
+    DiscrepancyStatus,
     EventSource,
     Export,
     ExportStatus,
@@ -305,6 +308,17 @@ def delete_exports(device: DeviceRows) -> None:
             elif export.status == ExportStatus.FINISHED:
                 export.status = ExportStatus.ERASED
             export.save()
+
+
+def delete_discrepancies(device: DeviceRows) -> None:
+    """Delete the lines of partners' lists: clicks and transactions in them may be the device's."""
+    with tenant(device.organization_id):
+        for discrepancy in Discrepancy.objects.select_for_update().order_by("pk"):
+            DiscrepancyLine.objects.filter(discrepancy=discrepancy).delete()
+            discrepancy.text = ""
+            discrepancy.readings, discrepancy.remarks = [], []
+            discrepancy.status = DiscrepancyStatus.ERASED
+            discrepancy.save()
 
 
 def forget_tests(device: DeviceRows) -> Counts:

@@ -170,6 +170,7 @@ class _Erasure:
         """Finish the request, or schedule the last pass."""
         self._counted(partial(emptying.forget_tests, self.device))
         emptying.delete_exports(self.device)
+        emptying.delete_discrepancies(self.device)
         last_pass_at = self.request.asked_at + self.last_pass_after
         if not self.device.settled and self.last_pass_after:
             self.device.settled = True

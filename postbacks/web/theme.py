@@ -92,6 +92,7 @@ UNFOLD = {
                     _list("Clicks & impressions", "ads_click", "postbacks.touchpoint"),
                     _page("Fraud report", "gpp_bad", "fraud_report"),
                     _list("SKAdNetwork", "verified", "postbacks.skanpostback"),
+                    _list("Discrepancies", "difference", "postbacks.discrepancy"),
                     _list("Exports", "download", "postbacks.export"),
                 ],
             },

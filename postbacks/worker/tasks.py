@@ -43,7 +43,7 @@ from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import is_running
 from postbacks.infrastructure.rate_limits import limiter
-from postbacks.insights import exports, figure_changes, fraud_report
+from postbacks.insights import discrepancies, exports, figure_changes, fraud_report
 from postbacks.intake.claims import apple_ads
 from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
@@ -284,6 +284,13 @@ def work_on_exports() -> None:
             exports.work(show_life=beat)
 
 
+def work_on_discrepancies() -> None:
+    """Compare a partner's list, likewise."""
+    with acting_as(SYSTEM), _exclusive(_LONG_WORK_SLOT) as is_ours:
+        if is_ours:
+            discrepancies.work(show_life=beat)
+
+
 def sweep_queue() -> None:
     """Take what suspended and archived rules have in the queue out of it."""
     held_postbacks.sweep_queue(_HELD_SECONDS)
@@ -313,6 +320,9 @@ PERIODIC = (
     Periodic("work_on_replays", every=timedelta(seconds=2), is_needed=replaying.is_any_due),
     Periodic("work_on_dry_runs", every=timedelta(seconds=2), is_needed=dry_run.is_any_due),
     Periodic("work_on_exports", every=timedelta(seconds=2), is_needed=exports.is_any_due),
+    Periodic(
+        "work_on_discrepancies", every=timedelta(seconds=2), is_needed=discrepancies.is_any_due
+    ),
     Periodic("sweep_queue", every=timedelta(seconds=15)),
     Periodic("fold_figures", every=timedelta(minutes=1)),
     Periodic("ask_apple", every=timedelta(seconds=2), is_needed=_is_apple_due),

@@ -88,6 +88,13 @@ RIGHTS = {
     "v1/skan-postbacks": {"list": READ, "retrieve": READ},
     "v1/postbacks": {"list": READ, "retrieve": READ, "resend": RESEND},
     "v1/replays": {"list": READ, "retrieve": READ, "create": RESEND, "cancel": RESEND},
+    "v1/discrepancies": {
+        "list": READ,
+        "retrieve": READ,
+        "create": EXPORT,
+        "cancel": EXPORT,
+        "destroy": EXPORT,
+    },
     "v1/exports": {
         "list": READ,
         "retrieve": READ,
@@ -113,6 +120,9 @@ PAGES_OF = {
     ("v1/postbacks", "resend"): "postbacks/postback/%(object_id)s/resend/",
     ("v1/replays", "create"): "postbacks/postback/replay/",
     ("v1/replays", "cancel"): "postbacks/replay/%(object_id)s/cancel/",
+    ("v1/discrepancies", "create"): "postbacks/discrepancy/start/",
+    ("v1/discrepancies", "cancel"): "postbacks/discrepancy/%(object_id)s/cancel/",
+    ("v1/discrepancies", "destroy"): "postbacks/discrepancy/%(object_id)s/remove/",
     ("v1/exports", "create"): "postbacks/export/start/",
     ("v1/exports", "cancel"): "postbacks/export/%(object_id)s/cancel/",
     ("v1/exports", "destroy"): "postbacks/export/%(object_id)s/remove/",
@@ -138,6 +148,7 @@ PAGES_ALONE = {
     *(f"apps_registry/trackinglink/%(object_id)s/qr.{kind}" for kind in ("svg", "png")),
     *("postbacks/postback/%(object_id)s/details/", "postbacks/replay/%(object_id)s/progress/"),
     "postbacks/export/%(object_id)s/progress/",
+    *(f"postbacks/discrepancy/%(object_id)s/{page}/" for page in ("progress", "lines")),
     *(f"{_RULES}/templates/%(name)s/", f"{_RULES}/macros/"),
 }
 REQUESTS = {
@@ -324,6 +335,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
         "v1/postbacks": lambda: _postback(tenant),
         "v1/replays": lambda: _replay(tenant),
         "v1/exports": lambda: _export(tenant),
+        "v1/discrepancies": lambda: _discrepancy(api),
         "v1/skan-postbacks": lambda: _skan_postback(tenant),
         "v1/members": lambda: _member(tenant),
         "v1/invitations": lambda: str(make.make_invitation(tenant.organization).public_id),
@@ -334,6 +346,11 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
 def _export(tenant: make.Tenant) -> str:
     export = owner_of(tenant).post("exports", {"list": "apps"}).data["id"]
     return str(export)
+
+
+def _discrepancy(api: Program) -> str:
+    partner = api.post("partners", {"name": "A"}).data["id"]
+    return str(api.post("discrepancies", {"partner": partner, "ids": ["a"]}).data["id"])
 
 
 def _skan_postback(tenant: make.Tenant) -> str:

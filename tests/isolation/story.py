@@ -37,6 +37,10 @@ from postbacks.models import (
     CircuitBreaker,
     DecisionFailure,
     DeliveryAttempt,
+    Discrepancy,
+    DiscrepancyLine,
+    DiscrepancyOutcome,
+    DiscrepancyStatus,
     DryRunJob,
     DuePostback,
     Event,
@@ -244,6 +248,25 @@ def _live(app: App, rule: models.Model) -> None:
     )
     DryRunJob.objects.create(
         rule=rule, definition={}, since=now, created_at=now, finished_at=now, total=1, done=1
+    )
+    discrepancy = Discrepancy.objects.create(
+        partner=rule.partner,
+        text="click-1",
+        asked_by="Anna",
+        created_at=now,
+        expires_at=now + timedelta(days=7),
+        worked_at=now,
+        finished_at=now,
+        status=DiscrepancyStatus.FINISHED,
+        total=1,
+        done=1,
+    )
+    DiscrepancyLine.objects.create(
+        discrepancy=discrepancy,
+        number=1,
+        partner_id_text="click-1",
+        digest=uuid.uuid4(),
+        outcome=DiscrepancyOutcome.UNKNOWN,
     )
     Export.objects.create(
         door=ExportDoor.API,

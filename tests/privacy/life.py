@@ -19,6 +19,10 @@ from postbacks.models import (
     CallbackRule,
     DecisionFailure,
     DeliveryAttempt,
+    Discrepancy,
+    DiscrepancyLine,
+    DiscrepancyOutcome,
+    DiscrepancyStatus,
     DryRunJob,
     DuePostback,
     Event,
@@ -58,6 +62,7 @@ _STAYING_COLUMNS = {
     "touchpoint_key": ("kind",),
     "test_send": ("definition",),
     "dry_run_job": ("definition", "skipped", "not_matched"),
+    "discrepancy": ("event_name", "id_kind", "asked_by", "counts", "their_money", "our_money"),
     "export": ("list_name", "title", "asked_by", "failure", "file_name"),
 }
 STAYS = {f"{table}.{column}" for table, columns in _STAYING_COLUMNS.items() for column in columns}
@@ -91,7 +96,12 @@ LOGS: tuple[type[TenantModel], ...] = (
     DryRunJob,
     RefusedEvent,
     Export,
+    Discrepancy,
+    DiscrepancyLine,
 )
+
+# A file and a partner's list may name many devices, and go with any of them.
+_OF_MANY = {Export, Discrepancy, DiscrepancyLine}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +189,7 @@ def image(scene: Scene, person: Person) -> dict[str, list[str]]:
     marks = [person.mark, person.gaid]
     with as_role(roles.WORKER), connection.cursor() as cursor:
         rows = {}
-        for model in set(LOGS) - {Export}:  # a file of many devices goes with any of them
+        for model in set(LOGS) - _OF_MANY:
             table = sql.Identifier(model._meta.db_table)
             cursor.execute(
                 sql.SQL(
@@ -289,6 +299,7 @@ def _add_event(scene: Scene, person: Person, device: str, name: str, install: In
         _add_postback(scene, event, status, install)
     _add_trials(scene, event)
     _add_export(person)
+    _add_discrepancy(scene, person)
 
 
 def _add_refused(scene: Scene, person: Person) -> None:
@@ -318,6 +329,25 @@ def _add_trials(scene: Scene, event: Event) -> None:
         since=event.received_at,
         created_at=event.received_at,
         examples=[{"event_id": str(event.event_id), "url": "https://ads.example.com"}],
+    )
+
+
+def _add_discrepancy(scene: Scene, person: Person) -> None:
+    now = datetime.now(UTC)
+    discrepancy = Discrepancy.objects.create(
+        partner=scene.rule.partner,
+        text=person.mark,
+        created_at=now,
+        expires_at=now + timedelta(days=7),
+        worked_at=now,
+        status=DiscrepancyStatus.FINISHED,
+    )
+    DiscrepancyLine.objects.create(
+        discrepancy=discrepancy,
+        number=1,
+        partner_id_text=person.mark,
+        digest=uuid4(),
+        outcome=DiscrepancyOutcome.UNKNOWN,
     )
 
 

@@ -1,6 +1,7 @@
 """The columns of the files that people export from the logs: UTC times and public ids."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from apps_registry.admin_base import audit_wording
@@ -11,6 +12,9 @@ from postbacks.intake.events.device_clock import CORRECTED_BY
 from postbacks.models import (
     DecisionFailure,
     DeliveryAttempt,
+    Discrepancy,
+    DiscrepancyLine,
+    DiscrepancyOutcome,
     Event,
     Export,
     Install,
@@ -37,6 +41,10 @@ def _partner(postback: Postback) -> str:
 
 def _received(row: Event | DecisionFailure | SkanPostback | RefusedEvent) -> object:
     return row.received_at
+
+
+def _lines_with(outcome: str, row: Discrepancy) -> object:
+    return row.counts.get(outcome, 0)
 
 
 POSTBACKS: Columns = {
@@ -77,6 +85,36 @@ EXPORTS: Columns = {
     "Rows": lambda row: row.rows,
     "Bytes": lambda row: row.size,
     "Kept until": lambda row: row.expires_at,
+}
+
+DISCREPANCIES: Columns = {
+    "ID": lambda row: row.public_id,
+    "Started": lambda row: row.created_at,
+    "Started by": lambda row: row.asked_by,
+    "Partner": lambda row: row.partner,
+    "Status": Discrepancy.get_status_display,
+    "Lines": lambda row: row.total,
+    **{outcome.label: partial(_lines_with, outcome) for outcome in DiscrepancyOutcome},
+    "Kept until": lambda row: row.expires_at,
+}
+
+DISCREPANCY_LINES: Columns = {
+    "Line": lambda row: row.number or None,
+    "ID": lambda row: row.partner_id_text,
+    "Outcome": DiscrepancyLine.get_outcome_display,
+    "Reason": lambda row: row.reason,
+    "Why": lambda row: row.detail,
+    "Their time": lambda row: row.at,
+    "Their amount": lambda row: None if row.amount is None else row.amount.normalize(),
+    "Their currency": lambda row: row.currency,
+    "Event": lambda row: row.event_name,
+    "Event ID": lambda row: row.sdk_event_id,
+    "Postback ID": lambda row: row.postback_public_id,
+    "Delivered": lambda row: row.sent_at,
+    "HTTP": lambda row: row.status_code,
+    "Our amount": lambda row: None if row.our_amount is None else row.our_amount.normalize(),
+    "Our currency": lambda row: row.our_currency,
+    "Amounts differ": lambda row: "yes" if row.differs else "no",
 }
 
 EVENTS: Columns = {

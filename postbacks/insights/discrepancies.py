@@ -1,0 +1,549 @@
+"""Discrepancies: what a partner lists beside what was sent to it, and what of it they lack.
+
+The list is read by `values.partner_lists`. A worker looks its lines up, some hundreds with a few
+statements, each by an index: as transactions, as the network's clicks, as events or postbacks. Then
+it looks for what was sent in the list's time and is not in it. Each step stores its lines and how
+far it came together, so that a killed worker's successor goes on there.
+"""
+
+import hashlib
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import Max, Min
+
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import current_actor
+from apps_registry.audit.audited_model import log_action
+from apps_registry.models import App, Organization, Partner
+from apps_registry.tenancy import current_organization, tenant
+from postbacks.infrastructure.database.jobs import held_job
+from postbacks.infrastructure.database.outages import is_outage
+from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.infrastructure.database.statements import fetch_rows, rows, run
+from postbacks.insights.touchpoint_outcomes import TouchpointStatus, outcomes_of
+from postbacks.models import (
+    CallbackRule,
+    Discrepancy,
+    DiscrepancyLine,
+    DiscrepancyOutcome,
+    DiscrepancyStatus,
+    Postback,
+    PostbackStatus,
+    SkipReason,
+    Touchpoint,
+)
+from postbacks.models.discrepancies import KEPT_FOR
+from postbacks.values import identifiers
+from postbacks.values.partner_lists import PartnerLine, parse_list
+from postbacks.values.uuid7 import uuid_or_none
+
+logger = logging.getLogger(__name__)
+
+MOST_RUNNING = 2  # of an organization
+MOST_KEPT = 20  # likewise
+MOST_MISSING = 100_000  # of what they lack is stored; the rest is counted
+TURN_SECONDS = 10.0
+BATCH = 500  # lines that are looked up together
+_SENT_BATCH = 1_000
+_DAY = timedelta(days=1)
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('discrepancy'), %s::bigint::int)"
+_WAITING = """
+SELECT organization_id, id FROM discrepancy WHERE status = 'running' ORDER BY worked_at LIMIT 100
+"""
+_IS_ANY_DUE = """
+SELECT EXISTS (SELECT FROM discrepancy WHERE status = 'running')
+    OR EXISTS (SELECT FROM discrepancy WHERE expires_at < now())
+"""
+_DELETE_LINES = (
+    "DELETE FROM discrepancy_line WHERE discrepancy_id IN "
+    "(SELECT id FROM discrepancy WHERE expires_at < now())"
+)
+_DELETE_EXPIRED = "DELETE FROM discrepancy WHERE expires_at < now()"
+_FIND_EVENTS = load_sql("postbacks.insights", "find_listed_events")
+_FIND_CLICKS = load_sql("postbacks.insights", "find_listed_clicks")
+_FIND_SENT = load_sql("postbacks.insights", "find_sent_to_partner", PostbackStatus)
+
+_OUTCOMES = {
+    PostbackStatus.DELIVERED: DiscrepancyOutcome.SENT,
+    PostbackStatus.PENDING: DiscrepancyOutcome.WAITING,
+    PostbackStatus.FAILED: DiscrepancyOutcome.FAILED,
+    PostbackStatus.SKIPPED: DiscrepancyOutcome.NOT_OWED,
+}
+_RANKS = {outcome: rank for rank, outcome in enumerate(_OUTCOMES.values())}
+_NO_POSTBACK = "No rule of this partner wanted the event. The event's page says why, rule by rule."
+_NO_RULES = "This partner has no callback rule, so nothing is sent to it."
+_UNKNOWN = "No click, transaction, event or postback has this ID here."
+
+
+class DiscrepancyRefusedError(Exception):
+    """No comparison can be started now; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a person asks for: a list, whose it is, and what of ours it is compared with."""
+
+    partner: Partner
+    text: str
+    event_name: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _ListedEvent:
+    kind: str
+    key: str
+    id: int
+    event_id: UUID
+    event_name: str
+    received_at: datetime
+    revenue: Decimal | None
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ListedClick:
+    key: UUID
+    id: int
+    received_at: datetime
+    partner_id: int
+    app_id: int | None
+    device: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    id: int
+    public_id: UUID
+    sdk_event_id: UUID
+    event_received_at: datetime
+    event_name: str
+    delivered_at: datetime | None
+    last_status_code: int | None
+    revenue: Decimal | None
+    currency: str | None
+    transaction_id: str | None
+    click_id: str | None
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known here of some lines, by the partner's ID."""
+
+    events: dict[str, list[_ListedEvent]] = field(default_factory=lambda: defaultdict(list))
+    clicks: dict[str, list[_ListedClick]] = field(default_factory=lambda: defaultdict(list))
+    postbacks: dict[int, list[Postback]] = field(default_factory=lambda: defaultdict(list))
+    click_reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
+    used: set[int] = field(default_factory=set)  # events that a line above has taken
+
+
+def start(wanted: Comparison) -> Discrepancy:
+    """Have a worker compare a list. Raises DiscrepancyRefusedError and UnreadableListError."""
+    read = parse_list(wanted.text, zone=_zone())
+    with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
+        cursor.execute(_LOCK, [current_organization()])
+    if Discrepancy.objects.filter(status=DiscrepancyStatus.RUNNING).count() >= MOST_RUNNING:
+        raise DiscrepancyRefusedError(
+            f"{MOST_RUNNING} lists are being compared, as many as may be; wait for one, "
+            "or cancel it."
+        )
+    if Discrepancy.objects.count() >= MOST_KEPT:
+        raise DiscrepancyRefusedError(
+            f"{MOST_KEPT} comparisons are kept, as many as may be; delete some that you don't need."
+        )
+    dates = [line.at for line in read.lines if line.at]
+    now = datetime.now(UTC)
+    discrepancy = Discrepancy.objects.create(
+        partner=wanted.partner,
+        event_name=wanted.event_name,
+        text=wanted.text,
+        readings=list(read.readings),
+        remarks=list(read.remarks),
+        asked_by=current_actor().name,
+        created_at=now,
+        expires_at=now + KEPT_FOR,
+        worked_at=now,
+        total=len(read.lines),
+        since=wanted.since or (min(dates) - _DAY if dates else None),
+        until=wanted.until or (max(dates) + _DAY if dates else None),
+    )
+    log_action(Action.EXPORTED, name=f"discrepancies with {wanted.partner}")
+    return discrepancy
+
+
+def cancel(discrepancy: Discrepancy) -> bool:
+    """Stop a comparison; what it has found stays. Tell whether it was running."""
+    running = Discrepancy.objects.filter(pk=discrepancy.pk, status=DiscrepancyStatus.RUNNING)
+    now = datetime.now(UTC)
+    return bool(running.update(status=DiscrepancyStatus.CANCELLED, finished_at=now, text=""))
+
+
+def delete(discrepancy: Discrepancy) -> None:
+    """Delete a comparison with its lines."""
+    Discrepancy.objects.select_for_update().filter(pk=discrepancy.pk).first()
+    DiscrepancyLine.objects.filter(discrepancy=discrepancy.pk).delete()
+    Discrepancy.objects.filter(pk=discrepancy.pk).delete()
+
+
+def is_any_due() -> bool:
+    """Tell whether a list is to be compared, or an old comparison to be deleted."""
+    return bool(rows(_IS_ANY_DUE, {})[0][0])
+
+
+def work(seconds: float = TURN_SECONDS, *, show_life: Callable[[], None] = lambda: None) -> None:
+    """Give the comparison that has waited longest one turn, and delete those that have expired.
+
+    Only the role worker may do this; it sees every organization's rows.
+    """
+    run(_DELETE_LINES, {})
+    run(_DELETE_EXPIRED, {})
+    with held_job("discrepancy", _WAITING) as job:
+        if job is not None:
+            _compare_or_fail(*job, until=time.monotonic() + seconds)
+            show_life()
+
+
+def _compare_or_fail(organization_id: int, discrepancy_id: int, *, until: float) -> None:
+    try:
+        lines: Sequence[PartnerLine] = ()
+        with tenant(organization_id):
+            waiting = Discrepancy.objects.filter(
+                pk=discrepancy_id, status=DiscrepancyStatus.RUNNING
+            )
+            discrepancy = waiting.first()
+            if discrepancy is None:
+                return  # it ended a moment ago
+            if discrepancy.text:
+                lines = parse_list(discrepancy.text, zone=_zone()).lines
+        while _step(organization_id, discrepancy_id, lines) and time.monotonic() < until:
+            pass
+    except Exception as error:
+        if is_outage(error):
+            raise  # another turn goes on
+        logger.exception("Comparison %d broke", discrepancy_id)
+        with tenant(organization_id):
+            now = datetime.now(UTC)
+            Discrepancy.objects.filter(pk=discrepancy_id).update(
+                status=DiscrepancyStatus.FAILED, finished_at=now, text=""
+            )
+
+
+def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine]) -> bool:
+    """Compare the next lines, or look for the next ones that they lack; False at the end."""
+    with tenant(organization_id):
+        # Locked, so that an erasure or a deletion waits for these lines and deletes them too.
+        waiting = Discrepancy.objects.select_for_update()
+        found = waiting.filter(pk=discrepancy_id, status=DiscrepancyStatus.RUNNING).first()
+        if found is None:
+            return False
+        comparing = _Comparing(found)
+        if found.done < found.total:
+            comparing.compare(lines)
+        elif not comparing.look_for_missing():
+            found.status = DiscrepancyStatus.FINISHED
+            found.finished_at = datetime.now(UTC)
+        if found.done >= found.total:
+            found.text = ""
+        found.worked_at = datetime.now(UTC)
+        found.save()
+        return found.status == DiscrepancyStatus.RUNNING
+
+
+class _Comparing:
+    """One step of a comparison, within a transaction of its organization."""
+
+    def __init__(self, discrepancy: Discrepancy) -> None:
+        self._job = discrepancy
+        rules = CallbackRule.objects.filter(partner_id=discrepancy.partner_id)
+        self._rules = list(rules.values_list("pk", flat=True))
+        self._apps = list(App.objects.values_list("pk", flat=True))
+        self._partners = dict(Partner.objects.values_list("pk", "name"))
+
+    def compare(self, lines: Sequence[PartnerLine]) -> None:
+        """Store the next lines, backwards, with what is known of them."""
+        job = self._job
+        end = job.total - job.done
+        batch = lines[max(end - BATCH, 0) : end]
+        known = self._look_up(batch)
+        stored = [self._judged(line, known) for line in reversed(batch)]
+        DiscrepancyLine.objects.bulk_create(stored)
+        for line in stored:
+            self._count(line)
+        job.done += len(batch)
+
+    def look_for_missing(self) -> bool:
+        """Store what was sent and is not in the list; False once all was looked at."""
+        job = self._job
+        if job.since is None or job.until is None:
+            self._set_range()
+        if not job.id_kind or job.since is None or job.until is None or not self._rules:
+            return False
+        sent = fetch_rows(
+            _Sent,
+            _FIND_SENT,
+            rules=self._rules,
+            event_name=job.event_name,
+            since=job.since,
+            reached_at=job.reached_at or job.until,
+            reached_id=job.reached_id if job.reached_id is not None else 2**63 - 1,
+            most=_SENT_BATCH,
+        )
+        by_id: dict[str, _Sent] = {}
+        for row in reversed(sent):
+            id_ = self._id_of(row)
+            if id_:
+                by_id[id_] = row
+            else:
+                job.without_id += 1
+        listed = self._listed(by_id)
+        missing = [
+            self._missing(id_, row) for id_, row in by_id.items() if _digest(id_) not in listed
+        ]
+        room = MOST_MISSING - job.counts.get(DiscrepancyOutcome.MISSING, 0)
+        DiscrepancyLine.objects.bulk_create(missing[: max(room, 0)])
+        for line in missing:
+            self._count(line)
+        if sent:
+            job.reached_at, job.reached_id = sent[-1].event_received_at, sent[-1].id
+        return len(sent) == _SENT_BATCH
+
+    def _set_range(self) -> None:
+        """Have a list without dates stand for the time in which its lines were sent."""
+        sent = DiscrepancyLine.objects.filter(
+            discrepancy=self._job, outcome=DiscrepancyOutcome.SENT
+        ).aggregate(first=Min("sent_at"), last=Max("sent_at"))
+        if sent["first"] is not None:
+            self._job.since = self._job.since or sent["first"] - _DAY
+            self._job.until = self._job.until or sent["last"]
+
+    def _look_up(self, lines: Sequence[PartnerLine]) -> _Known:
+        known = _Known()
+        keys = sorted({line.id for line in lines})
+        self._find_clicks(keys, known)
+        uuids = {str(found): key for key in keys if (found := uuid_or_none(key))}
+        sent_events = self._events_of_postbacks(uuids)
+        devices = [
+            (click.app_id, click.device, key)
+            for key, clicks in known.clicks.items()
+            for click in clicks
+            if click.app_id is not None and click.partner_id == self._job.partner_id
+        ]
+        apps, names, of_keys = ([row[place] for row in devices] for place in range(3))
+        for event in fetch_rows(
+            _ListedEvent,
+            _FIND_EVENTS,
+            keys=keys,
+            uuids=sorted({*uuids, *sent_events}),
+            apps=apps,
+            devices=names,
+            of_keys=of_keys,
+        ):
+            if event.kind == "event" and event.key in sent_events:
+                known.events[sent_events[event.key]].append(replace(event, kind="postback"))
+            elif event.kind == "event":
+                known.events[uuids[event.key]].append(event)
+            else:
+                known.events[event.key].append(event)
+        self._find_postbacks(known)
+        return known
+
+    def _find_clicks(self, keys: Sequence[str], known: _Known) -> None:
+        by_key = {
+            identifiers.key_of(app, identifiers.identifier(identifiers.CLICK_ID, key)): key
+            for app in self._apps
+            for key in keys
+        }
+        for click in fetch_rows(_ListedClick, _FIND_CLICKS, apps=self._apps, keys=list(by_key)):
+            known.clicks[by_key[click.key]].append(click)
+        lost = [
+            click
+            for clicks in known.clicks.values()
+            for click in clicks
+            if click.app_id is None and click.partner_id == self._job.partner_id
+        ]
+        if lost:
+            days = [click.received_at for click in lost]
+            touchpoints = list(
+                Touchpoint.objects.filter(
+                    received_at__range=(min(days), max(days)), pk__in=[click.id for click in lost]
+                )
+            )
+            outcomes = outcomes_of(touchpoints)
+            for touchpoint in touchpoints:
+                outcome = outcomes[touchpoint.public_id]
+                reason = outcome.reason or (
+                    "no_install" if outcome.status == TouchpointStatus.UNMATCHED else outcome.status
+                )
+                known.click_reasons[touchpoint.pk] = (reason, outcome.sentence)
+
+    def _events_of_postbacks(self, uuids: Mapping[str, str]) -> dict[str, str]:
+        """Return the partner's ID for each event whose postback it names."""
+        named = Postback.objects.filter(public_id__in=list(uuids), test=False)
+        return {
+            str(event_id): uuids[str(public_id)]
+            for public_id, event_id in named.values_list("public_id", "sdk_event_id")
+        }
+
+    def _find_postbacks(self, known: _Known) -> None:
+        events = [event for found in known.events.values() for event in found]
+        if not events or not self._rules:
+            return
+        days = [event.received_at for event in events]
+        postbacks = Postback.objects.filter(
+            event_received_at__range=(min(days), max(days)),
+            sdk_event_id__in={event.event_id for event in events},
+            rule_id__in=self._rules,
+            test=False,
+        )
+        for postback in postbacks.order_by("-id"):
+            known.postbacks[postback.event_id or 0].append(postback)
+
+    def _judged(self, line: PartnerLine, known: _Known) -> DiscrepancyLine:
+        stored = DiscrepancyLine(
+            organization_id=self._job.organization_id,
+            discrepancy=self._job,
+            number=line.number,
+            partner_id_text=line.id,
+            digest=_digest(line.id),
+            at=line.at,
+            amount=line.amount,
+            currency=line.currency,
+        )
+        choices = [
+            (event, self._best(known.postbacks.get(event.id, ())))
+            for event in known.events.get(line.id, ())
+            if self._job.event_name in {"", event.event_name}
+        ]
+        if choices:
+            event, postback = min(choices, key=lambda choice: _rank(line, choice, known.used))
+            known.used.add(event.id)
+            self._note_kind(event.kind)
+            self._fill(stored, event, postback)
+        elif clicks := known.clicks.get(line.id):
+            self._note_kind("click")
+            stored.outcome = DiscrepancyOutcome.NOT_OWED
+            stored.reason, stored.detail = self._why_no_event(clicks, known)
+        else:
+            stored.outcome, stored.detail = DiscrepancyOutcome.UNKNOWN, _UNKNOWN
+        return stored
+
+    def _best(self, postbacks: Sequence[Postback]) -> Postback | None:
+        return min(postbacks, key=lambda postback: _RANKS[_outcome(postback)], default=None)
+
+    def _fill(
+        self, stored: DiscrepancyLine, event: _ListedEvent, postback: Postback | None
+    ) -> None:
+        stored.event_name, stored.sdk_event_id = event.event_name, event.event_id
+        stored.our_amount, stored.our_currency = event.revenue, event.currency
+        if postback is None:
+            stored.outcome = DiscrepancyOutcome.NOT_OWED
+            stored.reason = "not_matched" if self._rules else "no_rule"
+            stored.detail = _NO_POSTBACK if self._rules else _NO_RULES
+            return
+        stored.outcome = _outcome(postback)
+        stored.reason = postback.reason
+        if postback.reason in SkipReason.values:
+            stored.detail = str(SkipReason(postback.reason).label)
+        stored.postback_public_id = postback.public_id
+        stored.sent_at = postback.delivered_at
+        stored.status_code = postback.last_status_code
+
+    def _why_no_event(self, clicks: Sequence[_ListedClick], known: _Known) -> tuple[str, str]:
+        """Return why a click earned nothing for the partner, as a code and a sentence."""
+        for click in clicks:
+            if click.id in known.click_reasons:
+                return known.click_reasons[click.id]
+        if all(click.partner_id != self._job.partner_id for click in clicks):
+            name = self._partners.get(clicks[0].partner_id, "another partner")
+            return "other_partner", f"The click came from {name}."
+        return "no_event", f"No {self._job.event_name or 'event'} of the click's install is stored."
+
+    def _id_of(self, row: _Sent) -> str | None:
+        """Return the ID by which the list would name a sent postback."""
+        ids = {
+            "transaction": row.transaction_id,
+            "click": row.click_id,
+            "event": str(row.sdk_event_id),
+            "postback": str(row.public_id),
+        }
+        return ids.get(self._job.id_kind)
+
+    def _listed(self, ids: Iterable[str]) -> set[UUID]:
+        digests = {_digest(id_) for id_ in ids}
+        lines = DiscrepancyLine.objects.filter(discrepancy=self._job, digest__in=digests)
+        return set(lines.values_list("digest", flat=True))
+
+    def _missing(self, id_: str, row: _Sent) -> DiscrepancyLine:
+        return DiscrepancyLine(
+            organization_id=self._job.organization_id,
+            discrepancy=self._job,
+            number=0,
+            partner_id_text=id_,
+            digest=_digest(id_),
+            outcome=DiscrepancyOutcome.MISSING,
+            event_name=row.event_name,
+            sdk_event_id=row.sdk_event_id,
+            postback_public_id=row.public_id,
+            sent_at=row.delivered_at,
+            status_code=row.last_status_code,
+            our_amount=row.revenue,
+            our_currency=row.currency or "",
+        )
+
+    def _note_kind(self, kind: str) -> None:
+        """Remember what the list's IDs are: the first that is known says it."""
+        self._job.id_kind = self._job.id_kind or kind
+
+    def _count(self, line: DiscrepancyLine) -> None:
+        job = self._job
+        job.counts[line.outcome] = job.counts.get(line.outcome, 0) + 1
+        job.differing_amounts += line.differs
+        if line.amount is not None:
+            _add(job.their_money, line.currency, line.amount)
+        if line.our_amount is not None:
+            _add(job.our_money.setdefault(line.outcome, {}), line.our_currency, line.our_amount)
+
+
+def _rank(
+    line: PartnerLine, choice: tuple[_ListedEvent, Postback | None], used: set[int]
+) -> tuple[Any, ...]:
+    """Order the events that a line may mean: the same amount first, then what was sent."""
+    event, postback = choice
+    return (
+        event.id in used,
+        line.amount is not None and event.revenue != line.amount,
+        len(_RANKS) if postback is None else _RANKS[_outcome(postback)],
+        event.event_name != "install",
+        event.received_at,
+    )
+
+
+def _zone() -> ZoneInfo:
+    """Return the organization's zone, in which a list's times are that have none."""
+    organization = Organization.objects.get(pk=current_organization() or 0)
+    return ZoneInfo(organization.time_zone)
+
+
+def _outcome(postback: Postback) -> DiscrepancyOutcome:
+    return _OUTCOMES[PostbackStatus(postback.status)]
+
+
+def _digest(id_: str) -> UUID:
+    """Return the digest of an ID, the same in all spellings of a UUID."""
+    id_ = str(uuid_or_none(id_) or id_)
+    return UUID(bytes=hashlib.blake2b(id_.encode(), digest_size=16).digest())
+
+
+def _add(money: dict[str, Any], currency: str, amount: Decimal) -> None:
+    money[currency] = f"{Decimal(money.get(currency, '0')) + amount:f}"
