@@ -170,9 +170,11 @@ def _copy(error: Exception) -> Exception:
 
 
 def run_for_organizations(
-    statement: str, parameters: Mapping[int, Mapping[str, object]]
+    statement: str | Mapping[int, str], parameters: Mapping[int, Mapping[str, object]]
 ) -> dict[int, list[tuple[Any, ...]]]:
     """Run a prepared statement for each of some organizations, by their ids; return its rows.
+
+    It is one for all of them, or one for each.
 
     All in one transaction and one round trip, and in the order of the ids, so that two processes
     never wait for each other in a ring. Each organization's statement sees only its own rows.
@@ -181,7 +183,8 @@ def run_for_organizations(
     with one_round_trip() as execute:
         for organization_id in sorted(parameters):
             execute(SET_TENANT, [str(organization_id)])
-            cursors[organization_id] = execute(statement, parameters[organization_id])
+            own = statement if isinstance(statement, str) else statement[organization_id]
+            cursors[organization_id] = execute(own, parameters[organization_id])
         if connection.in_atomic_block:
             execute(SET_TENANT, [str(current_organization() or "")])
     return {organization_id: cursor.fetchall() for organization_id, cursor in cursors.items()}

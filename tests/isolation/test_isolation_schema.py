@@ -67,6 +67,37 @@ WITHOUT_COMPOSITE_KEY = {
 }
 
 
+# Queues, keys and attempts: what they are of is written by the same statement, or was before them.
+WITHOUT_ORGANIZATION = {
+    "decision_failure",
+    "delivery_attempt",
+    "due_postback",
+    "event_key",
+    "figure_change",
+    "touchpoint_key",
+    "undecided_event",
+}
+_UNBOUND = """
+WITH owned AS (
+    SELECT attrelid AS id FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE attname = 'organization_id' AND NOT attisdropped AND relkind IN ('r', 'p')
+      AND NOT relispartition AND relnamespace = 'public'::regnamespace
+), bound AS (
+    SELECT conrelid AS id FROM pg_constraint
+    WHERE contype = 'f' AND confrelid = 'organization'::regclass
+)
+SELECT id::regclass FROM owned
+WHERE id NOT IN (SELECT id FROM bound) AND NOT EXISTS (
+    SELECT FROM pg_constraint AS key
+    WHERE contype = 'f' AND conrelid = owned.id AND confrelid IN (SELECT id FROM bound)
+      AND NOT EXISTS (
+          SELECT FROM pg_attribute
+          WHERE attrelid = conrelid AND attnum = ANY(conkey) AND NOT attnotnull
+      )
+)
+"""
+
+
 def test_every_table_of_a_tenant_stands_behind_the_whole_wall() -> None:
     """It holds for the owner too, shows web one organization, and the worker all."""
     tables = {model._meta.db_table for model in tenant_models()}
@@ -187,6 +218,14 @@ def test_a_relation_without_a_composite_key_does_not_go_unseen(forgetful_table: 
 
     assert before == {*WITHOUT_COMPOSITE_KEY, f"{forgetful_table}.app_id"}
     assert walls.plain_references() == WITHOUT_COMPOSITE_KEY
+
+
+def test_no_row_is_of_an_organization_that_is_not_there() -> None:
+    """Its table refers to organizations, or always to what refers to them."""
+    unbound = {str(table) for (table,) in rows(_UNBOUND)}
+
+    assert unbound - WITHOUT_ORGANIZATION == set()
+    assert {"event", "postback", "touchpoint", "attribution"} & unbound == set()
 
 
 def test_no_role_of_ours_passes_row_level_security() -> None:

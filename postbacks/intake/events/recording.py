@@ -52,7 +52,14 @@ EVENTS = Counter(
 # A number stays a number with all its digits, also in `params`.
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
-_RECORD = load_sql("postbacks.intake.events", "record_events", Channel)
+_PACKAGE = "postbacks.intake.events"
+_READ = load_sql(_PACKAGE, "read_reports")
+_READ_WITH_DIGESTS = load_sql(_PACKAGE, "read_reports_with_digests")
+_RECORD = load_sql(_PACKAGE, "record_events", Channel, read_reports=_READ)
+# Of an organization that has forgotten devices, whose ids are to be found in new events.
+_RECORD_UNLESS_FORGOTTEN = load_sql(
+    _PACKAGE, "record_events", Channel, read_reports=_READ_WITH_DIGESTS
+)
 
 
 def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
@@ -222,11 +229,13 @@ def _write(reports: Sequence[_Report]) -> list[tuple[int, Mapping[str, set[str]]
     keys = {each: tombstones.known_key(each) for each in by_organization}
     while by_organization:
         answers = run_for_organizations(
-            _RECORD,
+            {
+                each: _RECORD if keys[each] is None else _RECORD_UNLESS_FORGOTTEN
+                for each in by_organization
+            },
             {
                 each: {
                     "organization": each,
-                    "has_key": keys[each] is not None,
                     "events": _encoder.encode(
                         [row for report in own for row in report.rows(keys[each])]
                     ).decode(),
@@ -234,8 +243,10 @@ def _write(reports: Sequence[_Report]) -> list[tuple[int, Mapping[str, set[str]]
                 for each, own in by_organization.items()
             },
         )
-        for organization_id, ((counts, blocked, lacks_digests, _notified),) in answers.items():
-            if lacks_digests:  # its first device was forgotten meanwhile
+        for organization_id, ((counts, blocked, has_key, _notified),) in answers.items():
+            if (
+                has_key and keys[organization_id] is None
+            ):  # its first device was forgotten meanwhile
                 with tenant(organization_id):
                     keys[organization_id] = tombstones.find_key(organization_id)
                 continue
