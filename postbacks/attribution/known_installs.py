@@ -21,6 +21,7 @@ IdentifierKey = tuple[int, int, UUID]  # organization, app, a lasting identifier
 _FIND_BY_DEVICE = load_sql("postbacks.attribution", "find_installs_by_device", InstallKind)
 _FIND_BY_IDENTIFIER = load_sql("postbacks.attribution", "find_installs_by_identifier", InstallKind)
 
+_TEXTS = frozenset({str, type(None)})
 _facts = msgspec.json.Decoder(AttributionFacts)
 
 
@@ -30,6 +31,7 @@ class KnownInstalls:
 
     by_device: dict[DeviceKey, list[KnownInstall]] = field(default_factory=dict)
     by_identifier: dict[IdentifierKey, KnownInstall] = field(default_factory=dict)
+    _keys: dict[object, tuple[IdentifierKey, ...]] = field(default_factory=dict)
 
     def of(self, event: StoredEvent) -> KnownInstall | None:
         """Return the install that an event belongs to: the newest that had begun when it came."""
@@ -39,15 +41,31 @@ class KnownInstalls:
                 return install
         if newest_first:
             return newest_first[-1]
+        if not self.by_identifier:
+            return None
         identified = [
-            self.by_identifier[key] for key in identifier_keys(event) if key in self.by_identifier
+            self.by_identifier[key] for key in self.keys_of(event) if key in self.by_identifier
         ]
         return max(identified, key=lambda install: install.event_ref, default=None)
+
+    def keys_of(self, event: StoredEvent) -> tuple[IdentifierKey, ...]:
+        """Return an event's `identifier_keys`, which a device's events of a batch have in common.
+
+        They are made once for all of these: hashing takes most of the time of an unknown device.
+        """
+        ids = tuple(map(event.fields.get, identifiers.LASTING_IDS))
+        owner: object = (event.organization_id, event.app.id, ids)
+        if identifiers.AS_WRITTEN in event.fields or not _TEXTS.issuperset(map(type, ids)):
+            owner = id(event)
+        keys = self._keys.get(owner)
+        if keys is None:
+            keys = self._keys[owner] = tuple(identifier_keys(event))
+        return keys
 
     def add(self, event: StoredEvent, install: KnownInstall) -> None:
         """Add the install that an event has begun."""
         self.by_device.setdefault(event.key, []).insert(0, install)
-        for key in identifier_keys(event):
+        for key in self.keys_of(event):
             self.by_identifier[key] = install
 
     def replace(self, installs: Mapping[UUID, KnownInstall]) -> None:
@@ -74,7 +92,7 @@ def load_known_installs(events: Sequence[StoredEvent]) -> KnownInstalls:
     unknown = [
         event for event in events if event.device and event.key not in known_installs.by_device
     ]
-    keys = {key for event in unknown for key in identifier_keys(event)}
+    keys = set().union(*{id(keys): keys for keys in map(known_installs.keys_of, unknown)}.values())
     known_installs.by_identifier = _find_by_identifier(keys)
     return known_installs
 

@@ -31,6 +31,8 @@ _ADVERTISING_IDS_ANYWHERE = ("idfa", "gaid", "amazon_id", "oaid")
 VENDOR_IDS = ("idfv", "app_set_id", "android_id")
 # Ids that an app's SDK makes at the install: only the app itself knows them.
 OWN_IDS = ("install_id", "web_id")
+# All that last as long as the device, or its app, does.
+LASTING_IDS = (*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS)
 
 TOUCH = "touch"  # our own id of a touchpoint
 CLICK_ID = "click_id"  # the network's id of a click
@@ -155,7 +157,7 @@ def identifiers_of(ids: Mapping[str, object]) -> Iterator[str]:
 
     All advertising ids share one kind: a link's `advertising_id` is the SDK's `gaid`.
     """
-    for kind in (*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS):
+    for kind in LASTING_IDS:
         value = ids.get(kind)
         if isinstance(value, str) and _is_of_a_device(kind, value):
             yield identifier(shared_kind(kind), value)
@@ -178,7 +180,7 @@ def hashed_identifiers(ids: Mapping[str, object]) -> Iterator[str]:
 def former_identifiers(ids: Mapping[str, object]) -> Iterator[str]:
     """Yield what rows may have of ids that are spelled otherwise, and of their hashes."""
     yield from written_identifiers(ids)
-    for kind in (*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS):
+    for kind in LASTING_IDS:
         value = ids.get(kind)
         if isinstance(value, str) and _is_of_a_device(kind, value):
             normalized = normalize_id(kind, value)
@@ -305,6 +307,8 @@ def _as_written(ids: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 
 def _is_of_a_device(kind: str, value: str) -> bool:
+    if is_spelled_well(kind, value):
+        return True
     return not (is_placeholder(value) or _is_malformed(kind, value))
 
 

@@ -1,5 +1,6 @@
 """What an event tells of its install becomes evidence, and nothing that it sends does harm."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from uuid import UUID, uuid4
@@ -9,6 +10,7 @@ from pytest_django import Settings
 
 from postbacks.attribution.evidence import InstallEvidence
 from postbacks.attribution.install_evidence import read_install
+from postbacks.attribution.known_installs import KnownInstalls, identifier_keys
 from postbacks.values import play_referrer
 from postbacks.values.events import StoredApp, StoredEvent
 from postbacks.values.timestamps import parse_timestamp
@@ -149,6 +151,33 @@ def test_nothing_that_stands_for_a_referrer_or_a_time_raises(sent: object) -> No
 )
 def test_times_come_as_seconds_milliseconds_or_iso(value: object, expected: object) -> None:
     assert parse_timestamp(value) == expected
+
+
+def test_events_of_a_batch_have_the_keys_that_each_has_alone() -> None:
+    """A device's are made once for all of its events."""
+    device = {"install_id": "a-1", "idfa": "6D92078A-8246-4BA4-AE5B-76104861E7DC"}
+    described = [
+        _event(**device),
+        _event(**device, ip_address="203.0.113.7"),
+        replace(_event(**device), organization_id=2),
+        replace(_event(**device), app=replace(StoredApp.unknown(), id=7)),
+        _event(**{**device, "install_id": "a-2"}),
+        _event(**{**device, "idfa": device["idfa"].lower()}),
+        _event(**device, as_written={"idfa": "{6D92078A-8246-4BA4-AE5B-76104861E7DC}"}),
+        _event(**device, as_written={"idfv": "6D92078A-8246-4ba4-ae5b-76104861e7dc"}),
+        _event(**device, idfv=None),
+        _event(**device, gaid=["a", "list"]),
+        _event(gaid="00000000-0000-0000-0000-000000000000"),
+        _event(web_id="6d92078a-8246-4ba4-ae5b-76104861e7dc", oaid="not-an-id"),
+        _event(),
+    ]
+    known_installs = KnownInstalls()
+
+    keys = [known_installs.keys_of(event) for event in [*described, *described]]
+
+    alone = [tuple(identifier_keys(event)) for event in described]
+    assert keys == [*alone, *alone]
+    assert len(set(map(frozenset, alone))) == 9
 
 
 def _read(**fields: object) -> InstallEvidence:
