@@ -43,6 +43,7 @@ FIRST_TIME: Final = "first_time"  # the code of a refusal for a device that was 
 
 RuleOfEvent = tuple[int, int]  # our numbers of an event and a rule
 _NONE_APPLIED: Final[Mapping[RuleOfEvent, bool]] = MappingProxyType({})
+_NO_INSTALL: Final = InstallContext()
 
 _CLAIM_FIRST_TIMES = load_sql("postbacks.callbacks", "claim_first_times")
 
@@ -54,7 +55,7 @@ class OverBudgetError(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each postback
 class Decision:
     """One postback to write: pending after its rule's delay, or skipped for `reason`."""
 
@@ -133,9 +134,9 @@ def decide_postbacks(
     rates = load_rates(event.event_time for event in events if event.has_money)
     decisions = []
     for event in _metered(events, budget):
-        install = installs.get(event.id, InstallContext())
+        install = installs.get(event.id, _NO_INSTALL)
         context = _event_context(event, install)
-        rates_then = rates.of(event.event_time, known_at=now)
+        offered = _OfferedEvent(event, install, now, rates.of(event.event_time, known_at=now))
         effort, patience = budget.effort(), _Patience(budget.event_seconds or EVENT_SECONDS)
         for rule in rules.of(event.organization_id):
             if patience.is_over():
@@ -143,9 +144,7 @@ def decide_postbacks(
                 decision = _skip_unread(rule, event, install, context)
             else:
                 try:
-                    decision = _decide_or_skip(
-                        rule, event, install, context, now=now, rates=rates_then, effort=effort
-                    )
+                    decision = _decide_or_skip(rule, offered, context, effort)
                 except TooExpensiveError:
                     budget.abort_if_bounded(event)
                     decision = _skipped_as_expensive(rule, event, install, effort)
@@ -236,20 +235,40 @@ def facts_if_decided(
     now: datetime,
 ) -> Facts:
     """Return the facts of a postback with this id, if it were decided now."""
-    return event_facts(
-        event,
-        installed_at=install.installed_at,
-        postback=PostbackFacts(
+    return _OfferedEvent(event, install, now).facts_if_decided(rule, postback)
+
+
+@dataclass(slots=True)
+class _OfferedEvent:
+    """An event that rules are offered: what is the same for all of them is made once."""
+
+    event: StoredEvent
+    install: InstallContext
+    now: datetime
+    rates: Rates | None = None
+    _facts: Facts | None = None
+
+    def facts_if_decided(self, rule: CompiledRule, postback: UUID) -> Facts:
+        """Return the facts of a postback with this id, if this rule sent it now."""
+        install = self.install
+        if self._facts is None:
+            self._facts = event_facts(
+                self.event,
+                installed_at=install.installed_at,
+                postback=None,
+                attribution=install.attribution,
+                began_install=bool(install.began_kind),
+            )
+        own = PostbackFacts(
             id=postback,
-            created_at=now,
+            created_at=self.now,
             partner_event_name=partner_event_name(
-                rule.definition, event.event_name, install.began_kind
+                rule.definition, self.event.event_name, install.began_kind
             ),
             partner=rule.partner.public_id if rule.partner else None,
-        ),
-        attribution=install.attribution,
-        began_install=bool(install.began_kind),
-    )
+        )
+        shared = self._facts
+        return Facts(shared.event, shared.app, shared.install, shared.attribution, own)
 
 
 def uses_first_time(decision: Decision) -> bool:
@@ -311,25 +330,19 @@ def _is_repeated(decision: Decision, already_applied: Mapping[RuleOfEvent, bool]
 
 
 def _decide_or_skip(
-    rule: CompiledRule,
-    event: StoredEvent,
-    install: InstallContext,
-    context: EventContext,
-    *,
-    now: datetime,
-    rates: Rates,
-    effort: Effort,
+    rule: CompiledRule, offered: _OfferedEvent, context: EventContext, effort: Effort
 ) -> Decision | None:
     """Decide for one rule; an unexpected error becomes a skip and never stops other rules.
 
     Raises TooExpensiveError.
     """
+    event, install, rates = offered.event, offered.install, offered.rates
     try:
         if not wants(rule.definition, context):
             return None
         effort.begin_rule()
         public_id = uuid7(event.received_at)
-        facts = facts_if_decided(rule, event, install, postback=public_id, now=now)
+        facts = offered.facts_if_decided(rule, public_id)
         if rule.conditions.lines and not rule.conditions.hold(
             every_value(facts, rates), rates=rates, effort=effort
         ):
@@ -377,7 +390,7 @@ def _decide(
     return Decision(str(public_id), event, rule, install, _skip_reason(rule, facts, rates))
 
 
-def _skip_reason(rule: CompiledRule, facts: Facts, rates: Rates) -> str:
+def _skip_reason(rule: CompiledRule, facts: Facts, rates: Rates | None) -> str:
     try:
         return skip_reason(rule, facts, rates) or ""
     except TemplateError:

@@ -177,7 +177,7 @@ def test_events_of_a_batch_have_the_keys_that_each_has_alone() -> None:
 
     alone = [tuple(identifier_keys(event)) for event in described]
     assert keys == [*alone, *alone]
-    assert len(set(map(frozenset, alone))) == 9
+    assert len(set(map(frozenset, alone))) == 8
 
 
 def _read(**fields: object) -> InstallEvidence:

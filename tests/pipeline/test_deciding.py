@@ -1,5 +1,7 @@
 """What is decided for events: installs, rules, skips, and failures that block nobody."""
 
+from uuid import uuid4
+
 import pytest
 from django.db import connection
 
@@ -37,6 +39,60 @@ def test_an_event_owes_a_postback_to_each_rule_that_wants_it() -> None:
     with tenant(gem.organization.pk):
         assert DuePostback.objects.count() == 2
         assert not UndecidedEvent.objects.exists()
+
+
+def test_each_rule_of_an_event_decides_by_facts_of_its_own_postback() -> None:
+    """What rules have in common is made once for the event; this is not."""
+    gem = make_tenant()
+    named = {"field": "partner_event_name", "operator": "="}
+    maps = [
+        ({"purchase": "af_purchase"}, "af_purchase", ""),
+        ({"purchase": "buy"}, "buy", ""),
+        ({}, "purchase", ""),
+        ({"open": "launch"}, None, "not_mapped"),
+        ({"purchase": "buy"}, "af_purchase", None),
+        ({}, "buy", None),
+    ]
+    expected = {}
+    for event_map, name, reason in maps:
+        conditions = {"all": [{**named, "value": name}] if name else []}
+        rule = make_tenant_rule(gem, event_map=event_map, conditions=conditions)
+        expected[rule.pk] = reason
+    record(gem, event("purchase"), event("purchase"))
+
+    decide()
+
+    postbacks = postbacks_of(gem)
+    assert {postback.rule_id: postback.reason for postback in postbacks} == {
+        rule: reason for rule, reason in expected.items() if reason is not None
+    }
+    assert len({postback.public_id for postback in postbacks}) == len(postbacks) == 8
+
+
+def test_a_batch_of_many_organizations_takes_as_many_statements_as_one_of_one() -> None:
+    tenants = [make_tenant(f"Organization {number}") for number in range(6)]
+    for gem in tenants:
+        make_tenant_rule(gem, triggers=["*"])
+    counts = []
+    for batch in (tenants[:1], tenants[:1], tenants):
+        for gem in batch:
+            devices = [uuid4().hex for _ in range(2)]
+            record(gem, *(event("open", install_id=device) for device in devices))
+            record(gem, *(event("purchase", install_id=device, idfv=device) for device in devices))
+        before = _executed_statements()
+        assert decide() == 4 * len(batch)
+        counts.append(_executed_statements() - before)
+
+    assert counts[2] == counts[1]  # the very first may load what then stays known
+    assert [len(postbacks_of(gem)) for gem in tenants] == [12, 4, 4, 4, 4, 4]
+
+
+def _executed_statements() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(generic_plans + custom_plans), 0) FROM pg_prepared_statements"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def test_only_an_active_rule_of_the_same_organization_and_app_is_asked() -> None:
