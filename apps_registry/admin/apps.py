@@ -1,6 +1,6 @@
 """The pages of apps, with the meanings of their conversion values, and of their bundle IDs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -241,6 +241,8 @@ class AppAdmin(LifecycleColumns, TimeZoneAdmin, ArchivingAdmin):
     detail_fields = ("public_id", "apples_copies", "state", "created")
     readonly_fields = detail_fields
     inlines = [BundleIdInline]
+    # What other packages show on an app's page, for its template.
+    more_context: ClassVar[list[Callable[[HttpRequest, App], dict[str, object]]]] = []
 
     def get_inlines(self, request: HttpRequest, obj: models.Model | None) -> list[Any]:
         platform = obj.platform if isinstance(obj, App) else ""
@@ -267,11 +269,14 @@ class AppAdmin(LifecycleColumns, TimeZoneAdmin, ArchivingAdmin):
                 app=app,
                 revoked_at=None,
             ).exists()
+            context["copies"] = self.apples_copies(app)
             context["may_add_key"] = allowed(request, Right.MANAGE)
             context["may_set_up"] = allowed(request, Right.SET_UP)
             context["first_event"] = event_snippet(
                 settings.PUBLIC_URL, "YOUR_SDK_KEY", app.platform
             )
+            for context_of in self.more_context:
+                context.update(context_of(request, app))
         return super().render_change_form(request, context, *args, **kwargs)
 
     def response_add(

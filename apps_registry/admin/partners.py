@@ -110,7 +110,7 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
     readonly_fields = detail_fields
     inlines = [CredentialInline]
     # What other packages show on a partner's page, for its template.
-    more_context: ClassVar[list[Callable[[Partner], dict[str, object]]]] = []
+    more_context: ClassVar[list[Callable[[HttpRequest, Partner], dict[str, object]]]] = []
 
     def formfield_for_dbfield(
         self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
@@ -143,7 +143,7 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
         partner = context.get("original")
         if isinstance(partner, Partner):
             for context_of in self.more_context:
-                context.update(context_of(partner))
+                context.update(context_of(request, partner))
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="credentials may go to", empty_value="nowhere")

@@ -4,11 +4,12 @@ from typing import cast
 
 from django.contrib import admin
 
-from apps_registry.admin import PartnerAdmin, SdkKeyAdmin
+from apps_registry.admin import AppAdmin, PartnerAdmin, SdkKeyAdmin
 from postbacks.admin import operator
 from postbacks.admin.attribution_settings import AttributionSettingsAdmin
 from postbacks.admin.campaigns.admin import CampaignAdmin
 from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
+from postbacks.admin.hubs import app_hub, partner_hub
 from postbacks.admin.installs.admin import InstallAdmin
 from postbacks.admin.logs.audit_log import AuditEntryAdmin
 from postbacks.admin.logs.discrepancies import DiscrepancyAdmin
@@ -24,12 +25,10 @@ from postbacks.admin.rules.held import what_archiving_partners_skips
 from postbacks.admin.test_devices import TestDeviceAdmin
 from postbacks.admin.touchpoints import TouchpointAdmin
 from postbacks.admin_site import PostbacksAdminSite
-from postbacks.rulebook.breakers import breakers_of_partners
 
 PartnerAdmin.archiving_notes = (what_archiving_partners_skips,)
-PartnerAdmin.more_context.append(
-    lambda partner: {"breakers": breakers_of_partners([partner]).get(partner.pk, [])}
-)
+AppAdmin.more_context.append(app_hub)
+PartnerAdmin.more_context.append(partner_hub)
 SdkKeyAdmin.more_context.append(live.panel_of_key)
 
 site = cast("PostbacksAdminSite", admin.site)

@@ -108,6 +108,7 @@ class LivePostback(LiveRow):
     test: bool
     rule_id: int
     rule: str
+    partner_id: int | None
     partner: str
     outcome: str
     status_code: int | None
@@ -146,6 +147,7 @@ class LiveSearch:
     app_id: int | None = None
     event_name: str = ""
     rule_id: int | None = None
+    partner_id: int | None = None
     device: frozenset[str] | None = None
     kind: str = ""
 
@@ -155,6 +157,7 @@ class LiveSearch:
             and (self.app_id is None or row.app_id == self.app_id)
             and (not self.event_name or row.event_name == self.event_name)
             and (self.rule_id is None or getattr(row, "rule_id", None) == self.rule_id)
+            and (self.partner_id is None or getattr(row, "partner_id", None) == self.partner_id)
             and (self.device is None or not self.device.isdisjoint(row.identifiers))
         )
 
@@ -176,6 +179,25 @@ class Stream:
         """Return the rows of a search that were seen after a moment, newest first."""
         recent = (seen for seen in self.rows if seen.seen_at > than)
         return tuple(islice((seen for seen in recent if search.matches(seen.row)), most))
+
+
+def newest_answers(rule_ids: Sequence[int], *, most: int) -> list[SeenRow]:
+    """Return the newest attempts of some rules, among the organization's newest MOST_READ."""
+    now = datetime.now(UTC)
+    rows = fetch_rows(
+        LivePostback,
+        _READ_POSTBACKS,
+        since=now - _LOOKBACK,
+        decided_since=now,
+        after=0,
+        known=[],
+        id_kinds=list(ID_KINDS),
+        rules=list(rule_ids),
+        most=MOST_READ,
+        most_shown=most,
+    )
+    marks = load_marks() if rows else {}
+    return [SeenRow(row, 0.0, row.mark(marks)) for row in rows]
 
 
 @dataclass(slots=True)
@@ -228,7 +250,9 @@ class Ring:
             after=self._settled_attempt,
             known=[*self._attempts, *self._undelivered],
             id_kinds=list(ID_KINDS),
+            rules=None,
             most=most,
+            most_shown=None,
         )
         self._remember(events, postbacks, begun_at)
         is_cut = most == MOST_READ and most in {len(events), len(postbacks)}

@@ -71,7 +71,7 @@ def _make_draft(
         chosen.rule, chosen.events, names=chosen.names, address=answers.address
     )
     rule = CallbackRule(
-        name=_free_name(f"{partner.name}: {chosen.rule.title}"),
+        name=free_rule_name(f"{partner.name}: {chosen.rule.title}"),
         app=answers.app,
         partner=partner,
         status=RuleStatus.DRAFT,
@@ -81,7 +81,7 @@ def _make_draft(
     return rule
 
 
-def _free_name(name: str) -> str:
+def free_rule_name(name: str) -> str:
     """Return the name, with a number after it if another rule in use has it."""
     name = name[: LONGEST_RULE_NAME - 4]
     used = set(

@@ -51,6 +51,56 @@ def test_a_new_marketer_sets_up_a_rule_and_sees_its_postback_arrive(
     assert f"event_id={event_id}" in sent
 
 
+def test_a_url_pasted_from_a_mail_delivers_its_first_purchase_without_a_reload(
+    browser: Browser, demo: DemoProcess
+) -> None:
+    driving = demo.driving()
+    home, partner_url = driving["base_url"], driving["partner_url"]
+    app, path = "Pasted from a mail", "/ok/pasted"
+    key = key_of_new_app(driving, app)
+    query = "?id={idfa||gps_adid}&event={event_name}"
+    mail = f"Hi, our callback is “{partner_url}{path}{query}”. Best, Tom"
+
+    with new_context(browser, home) as context, open_page(context, home=home) as page:
+        page.goto("/")
+        person = WithMouse(page)
+        sign_in(person, driving["users"][1])
+        person.press("Apps")
+        person.press(app)
+        assert_for_everybody(person, app)
+        report(home, key, "purchase", idfa="THE-FIRST-ONE", revenue="4.99", currency="EUR")
+        expect(
+            page.get_by_role("region", name="Events and postbacks of this app").last
+        ).to_contain_text("purchase")
+        person.fill("A callback URL", mail)
+        person.press("Make a rule from the URL")
+        assert_for_everybody(person, "Paste a URL from another tool")
+        person.press("Use it in a new rule")
+        person.fill("Events", "purchase")
+        person.press("Send a test")
+        tested = page.get_by_role("region", name="Test send")
+        expect(tested.get_by_text("Success", exact=True)).to_be_visible()
+        person.press("Switch on")
+        assert_for_everybody(person, "Delivery log")
+        expect(page.get_by_text("No postback of this rule is here.")).to_be_visible()
+        loaded_at = page.evaluate("performance.timeOrigin")
+        report(home, key, "purchase", idfa="THE-SECOND-ONE")
+        delivered = page.get_by_role("row").filter(has_text="purchase")
+        expect(delivered.get_by_text("Delivered", exact=True)).to_be_visible()
+        assert page.evaluate("performance.timeOrigin") == loaded_at
+
+    assert person.count <= MOST
+    tested_request, sent = [request.query for request in received(partner_url, path)]
+    assert "event=purchase" in tested_request
+    assert sent == "id=THE-SECOND-ONE&event=purchase"
+
+
+def key_of_new_app(driving: dict[str, Any], name: str) -> str:
+    """Return a key for an app that exists already, as its developer makes both by the API."""
+    ask_api(driving, "apps", {"name": name, "platform": "ios"})
+    return key_of_developer(driving, name)
+
+
 def both_delivered(page: Page) -> Locator:
     """Return the older of two delivered rows: the test send stands in the log from the start."""
     delivered = page.get_by_text("Delivered", exact=True)
@@ -107,21 +157,24 @@ def see_it_work_and_switch_on(person: Person) -> None:
 def key_of_developer(driving: dict[str, Any], app: str) -> str:
     """Return a key for the new app, as its developer makes one with the API."""
 
-    def ask(path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"{driving['base_url']}/api/v1/{path}",
-            data=json.dumps(body).encode() if body else None,
-            headers={
-                "Authorization": f"Bearer {driving['api_token']}",
-                "Content-Type": "application/json",
-            },
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
-        return found
+    (id_,) = [each["id"] for each in ask_api(driving, "apps")["results"] if each["name"] == app]
+    return str(ask_api(driving, "sdk-keys", {"app": id_, "kind": "server"})["key"])
 
-    (id_,) = [each["id"] for each in ask("apps")["results"] if each["name"] == app]
-    return str(ask("sdk-keys", {"app": id_, "kind": "server"})["key"])
+
+def ask_api(
+    driving: dict[str, Any], path: str, body: dict[str, str] | None = None
+) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{driving['base_url']}/api/v1/{path}",
+        data=json.dumps(body).encode() if body else None,
+        headers={
+            "Authorization": f"Bearer {driving['api_token']}",
+            "Content-Type": "application/json",
+        },
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        found: dict[str, Any] = json.loads(answer.read())
+    return found
 
 
 def assert_for_everybody(person: Person, title: str | re.Pattern[str]) -> None:

@@ -135,14 +135,19 @@ def _search(parameters: Mapping[str, str]) -> LiveSearch:
 
     Rows are not looked up: the ring has none of other organizations.
     """
-    app, rule = parameters.get("app", ""), parameters.get("rule", "")
+    keys = {name: _key(parameters.get(name, "")) for name in ("app", "rule", "partner")}
     return LiveSearch(
-        app_id=int(app) if is_id(app) else None,
+        app_id=keys["app"],
         event_name=parameters.get("event", "").strip(),
-        rule_id=int(rule) if is_id(rule) else None,
+        rule_id=keys["rule"],
+        partner_id=keys["partner"],
         device=identifiers_of_text(parameters.get("device", "").strip()[:_LONGEST_TEXT]),
         kind=parameters.get("kind", ""),
     )
+
+
+def _key(text: str) -> int | None:
+    return int(text) if is_id(text) else None
 
 
 def _row_html(seen: SeenRow, zone: ZoneInfo) -> SafeString:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import admin, messages
@@ -40,6 +41,7 @@ from postbacks.admin.rules.versions import VersionedAdmin
 from postbacks.insights.live import LiveKind
 from postbacks.models import CallbackRule, JobAction, RuleStatus
 from postbacks.rulebook import saving
+from postbacks.rulebook.partner_setup import free_rule_name
 from postbacks.values.events import ANY_EVENT
 
 _TONES = {
@@ -145,7 +147,10 @@ class CallbackRuleAdmin(VersionedAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
         url = translated_url(request)
-        return {"url": url} if url else initial
+        if not url:
+            return initial
+        name = free_rule_name(urlsplit(url).netloc)
+        return {"name": name, **initial, "url": url}
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """Return the parts of the page that change while a person writes."""

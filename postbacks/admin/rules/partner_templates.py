@@ -17,6 +17,7 @@ from apps_registry.admin_base.tenant_admin import SubPage
 from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, current_organization
+from postbacks.admin.logs.base import is_id
 from postbacks.admin.rules.fields import PairLinesField
 from postbacks.callbacks.partner_templates import (
     CredentialAsked,
@@ -244,7 +245,7 @@ class TemplatePages(SubPage):
 
     def gallery(self, request: HttpRequest) -> HttpResponse:
         """Show the templates that match a search by group, and the partners that have none yet."""
-        search = request.GET.get("q", "").strip()
+        search, app = request.GET.get("q", "").strip(), _app_of(request)
         templates = [
             template
             for template in all_templates().values()
@@ -270,6 +271,8 @@ class TemplatePages(SubPage):
                 if _matches(search, partner.title, partner.also)
             ],
             "search": search,
+            "app": app,
+            "query": f"?app={app}" if app else "",
             "back": reverse("admin:apps_registry_partner_changelist"),
         }
         return self._page(request, "gallery", context)
@@ -281,7 +284,8 @@ class TemplatePages(SubPage):
             raise Http404
         if not _may_use(request, template):
             raise PermissionDenied
-        form = PartnerTemplateForm(template, request.POST or None)
+        initial = {"app": _app_of(request)}
+        form = PartnerTemplateForm(template, request.POST or None, initial=initial)
         if "_live" in request.POST:
             return self._page(request, "missing", {"form": form})
         if (
@@ -336,6 +340,12 @@ class TemplatePages(SubPage):
         context = {**self.site.each_context(request), "opts": Partner._meta, **context}
         template = f"admin/postbacks/callbackrule/templates/{page}.html"
         return TemplateResponse(request, template, context)
+
+
+def _app_of(request: HttpRequest) -> str:
+    """Return the key of the app from whose page somebody comes, "" for none."""
+    app = request.GET.get("app", "")
+    return app if is_id(app) else ""
 
 
 def _may_use(request: HttpRequest, template: PartnerTemplate) -> bool:

@@ -4,10 +4,12 @@ from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import SubPage
 from apps_registry.roles import Right
+from postbacks.admin.logs.base import is_id
 from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, Translation, translate
 
@@ -72,7 +74,8 @@ class TranslatePage(SubPage):
         if translation is not None and "_use" in request.POST and may_use:
             # In the session: it may be too long for an address.
             request.session[URL_IN_SESSION] = _chosen(translation, request.POST["_use"]).url
-            return HttpResponseRedirect(f"{reverse('admin:postbacks_callbackrule_add')}?{USE}=1")
+            query = urlencode({USE: "1", **_rows_of_rule(request)})
+            return HttpResponseRedirect(f"{reverse('admin:postbacks_callbackrule_add')}?{query}")
         context = {
             **self.site.each_context(request),
             "opts": self.model_admin.opts,
@@ -84,6 +87,12 @@ class TranslatePage(SubPage):
             "may_use": may_use,
         }
         return TemplateResponse(request, "admin/postbacks/callbackrule/translate.html", context)
+
+
+def _rows_of_rule(request: HttpRequest) -> dict[str, str]:
+    """Return the app and the partner of the new rule, from whose page the URL was pasted."""
+    keys = {name: request.GET.get(name, "") for name in ("app", "partner")}
+    return {name: key for name, key in keys.items() if is_id(key)}
 
 
 def _certainty_note(translation: Translation) -> str:

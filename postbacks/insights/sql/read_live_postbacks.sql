@@ -4,7 +4,7 @@
 -- the few that happened: it does not know how few.
 SELECT happened.id, happened.at, postback.event_name, postback.app_id,
        coalesce(app.name, '') AS app, happened.postback_id, postback.test, postback.rule_id,
-       rule.name AS rule, coalesce(partner.name, '') AS partner, happened.outcome,
+       rule.name AS rule, rule.partner_id, coalesce(partner.name, '') AS partner, happened.outcome,
        happened.status_code, happened.error, happened.number, happened.duration_ms,
        postback.reason, coalesce(event.device, '') AS device,
        (SELECT coalesce(jsonb_object_agg(key, value), '{}')::text FROM jsonb_each(event.fields)
@@ -29,7 +29,8 @@ FROM (
 CROSS JOIN LATERAL (
     SELECT rule_id, app_id, event_id, event_received_at, event_name, test, reason FROM postback
     WHERE organization_id = %(organization)s AND event_received_at > %(since)s
-      AND event_received_at = happened.event_received_at AND id = happened.postback_id LIMIT 1
+      AND event_received_at = happened.event_received_at AND id = happened.postback_id
+      AND (%(rules)s::bigint[] IS NULL OR rule_id = ANY(%(rules)s)) LIMIT 1
 ) AS postback
 JOIN callback_rule AS rule
   ON rule.organization_id = %(organization)s AND rule.id = postback.rule_id
@@ -41,4 +42,4 @@ LEFT JOIN LATERAL (
     WHERE organization_id = %(organization)s AND received_at > %(since)s
       AND received_at = postback.event_received_at AND id = postback.event_id LIMIT 1
 ) AS event ON true
-ORDER BY happened.at DESC, happened.id DESC
+ORDER BY happened.at DESC, happened.id DESC LIMIT %(most_shown)s
