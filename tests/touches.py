@@ -9,6 +9,7 @@ from apps_registry.models import Partner, TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.values import identifiers
+from postbacks.values.uuid7 import uuid7
 from tests import database
 from tests.make import Tenant, make_campaign, make_link, make_partner
 
@@ -40,6 +41,7 @@ def touch(of: Tenant, link: TrackingLink, *, ago: float = 60, **fields: object) 
                         "kind": "click",
                         "source": "link",
                         "occurred_at": at - timedelta(seconds=ago),
+                        "public_id": uuid7(at),
                         "identifiers": frozenset(identifiers.identifiers_of({"gaid": gaid})),
                         **fields,
                     }

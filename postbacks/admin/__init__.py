@@ -19,7 +19,7 @@ from postbacks.admin.logs.postbacks import DeliveryAttemptAdmin, PostbackAdmin
 from postbacks.admin.logs.refused_events import RefusedEventAdmin
 from postbacks.admin.logs.replays import ReplayAdmin
 from postbacks.admin.logs.skan import SkanPostbackAdmin
-from postbacks.admin.pages import configuration, forget_device, fraud_report, live
+from postbacks.admin.pages import configuration, forget_device, fraud_report, live, search
 from postbacks.admin.rules.admin import CallbackRuleAdmin
 from postbacks.admin.rules.held import what_archiving_partners_skips
 from postbacks.admin.test_devices import TestDeviceAdmin
@@ -38,6 +38,8 @@ site.add_page("fraud-report/", fraud_report.fraud_page, "fraud_report")
 site.add_page("live/", live.live_page, "live")
 site.add_page("live/rows/", live.live_rows, "live_rows")
 site.add_page("forget-device/", forget_device.forget_page, "forget_device")
+site.add_page("search/", search.search_page, "search")
+site.add_page("device/", search.device_page, "device")
 for route, view, name in (
     ("installation/", operator.show_installation, "installation"),
     ("organizations/", operator.list_organizations, "organizations"),

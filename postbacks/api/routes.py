@@ -22,6 +22,7 @@ from postbacks.api.resources.postbacks import PostbackViewSet
 from postbacks.api.resources.refused_events import RefusedEventViewSet
 from postbacks.api.resources.replays import ReplayViewSet
 from postbacks.api.resources.rules.viewset import RuleViewSet
+from postbacks.api.resources.search import SearchViewSet
 from postbacks.api.resources.signing import ClickSigningKeyViewSet, SigningSecretViewSet
 from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
 from postbacks.api.resources.touchpoints import TouchpointViewSet
@@ -91,6 +92,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/forget-device", ForgetDeviceView.as_view(), name="forget-device"),
     path("v1/forget-device/<uuid:id>", ErasureProgressView.as_view(), name="forgetting"),
     path("v1/metrics", MetricsViewSet.as_view({"get": "list"}), name="metrics"),
+    path("v1/search", SearchViewSet.as_view({"get": "search"}), name="search"),
+    path(
+        "v1/devices/explain",
+        SearchViewSet.as_view({"get": "explain_device"}),
+        name="explain-device",
+    ),
     path("v1/macros", MacroViewSet.as_view({"get": "catalogue"}), name="macros"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("schema", RedirectView.as_view(pattern_name="schema")),

@@ -232,7 +232,7 @@ def install_log(search: InstallSearch, cursor: Cursor) -> KeysetPage[Install]:
         kind=search.kind,
         state=search.state,
     )
-    has_id = _has_identifier(search.id) if search.id else None
+    has_id = installs_with(search.id) if search.id else None
     rows = search.span.within(Install.objects.all(), "event_received_at")
     related = ("app", "partner", "campaign", "link")
     return _search(rows, "event_received_at", conditions, has_id=has_id, related=related).page(
@@ -407,13 +407,18 @@ def _rules_of(partner_id: int) -> list[int]:
     return list(CallbackRule.objects.filter(partner_id=partner_id).values_list("pk", flat=True))
 
 
-def _has_identifier(text: str) -> Q:
-    """Return the condition that an install has an id, of any kind.
+def names_of(text: str) -> list[str]:
+    """Return the identifiers that a text may stand for: ids of devices and clicks, and hashes."""
+    return _names(text, *_IDS_OF_TOUCHPOINTS)
+
+
+def installs_with(text: str) -> Q:
+    """Return the condition that an install has an id, of any kind, raw or hashed.
 
     Each kind has an index: install ids, devices by app, keys by app, and our own ids.
     """
     apps = list(App.objects.values_list("pk", flat=True))
-    names = _names(text, *_IDENTIFIER_KINDS)
+    names = _names(text, *_IDENTIFIER_KINDS, *identifiers.HASHES)
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = InstallKey.objects.filter(app_id__in=apps, key__in=keys)
     ids = list(by_key.values_list("install_id", flat=True)[:_MOST_BY_KEY])

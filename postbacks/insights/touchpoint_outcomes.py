@@ -73,7 +73,7 @@ def _decisions_about(touchpoints: Sequence[Touchpoint]) -> Sequence[Attribution]
         identifiers.key_of(row.app_id, spelling)
         for row in touchpoints
         for name in row.names
-        for spelling in identifiers.spellings(name)
+        for spelling in identifiers.spellings(str(name))
     }
     named = InstallKey.objects.filter(
         app_id__in={row.app_id for row in touchpoints}, key__in=keys

@@ -71,6 +71,7 @@ class SkanPostback(TenantModel):
         indexes = [
             models.Index(fields=["organization", "-received_at", "-id"], name="skan_by_time"),
             models.Index(fields=["organization", "public_id"], name="skan_by_public_id"),
+            models.Index(fields=["organization", "transaction_id"], name="skan_by_transaction"),
         ]
         constraints = [
             # One copy is the first, even of those that come at the same moment.

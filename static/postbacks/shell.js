@@ -101,7 +101,16 @@
     if (control.dataset.copy) copy(control);
   });
 
+  const isWriting = (target) => target.isContentEditable || target.matches?.("input, textarea, select");
+
   document.addEventListener("keydown", (event) => {
+    const find = document.querySelector("[data-find]");
+    if (event.key === "/" && find && !isWriting(event.target) && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      find.focus();
+      find.select();
+      return;
+    }
     if (event.key !== "Escape") return;
     const menu = event.target.closest?.("details.pb-menu[open]");
     closeMenus(null);

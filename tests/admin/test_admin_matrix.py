@@ -62,6 +62,8 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "fraud-report/": ("GET", READ),
     "live/": ("GET", READ),
     "live/rows/": ("GET", READ),
+    "search/": ("GET", READ),
+    "device/": ("GET", READ),
     "installation/": ("GET", None),
     "organizations/": ("GET", None),
     "store-ids/": ("GET", None),

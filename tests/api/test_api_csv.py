@@ -36,6 +36,7 @@ def _rows(answer) -> list[dict[str, str]]:
 
 
 _INSTALL_COLUMNS = {
+    "event_id",
     "id",
     "app",
     "install_id",

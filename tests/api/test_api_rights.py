@@ -75,7 +75,7 @@ RIGHTS = {
     "v1/organization/signing-secrets": {"list": READ, "retrieve": READ, "rotate": MANAGE},
     "v1/audit-log": {"list": READ, "retrieve": READ},
     "v1/events": {"list": READ, "retrieve": READ, "explain": READ},
-    "v1/installs": {"list": READ, "retrieve": READ},
+    "v1/installs": {"list": READ, "retrieve": READ, "explain": READ},
     "v1/touchpoints": {"list": READ, "retrieve": READ},
     "v1/refused-events": {"list": READ, "retrieve": READ, "counts": READ},
     "v1/members": {
@@ -137,11 +137,13 @@ ON_THE_FORM: dict[tuple[str, str], tuple[str, str, dict[str, str]]] = {
     ("v1/callback-rules", "start_held"): ("POST", f"{_RULES}/{{rule}}/held/", {"action": "drop"}),
     ("v1/partner-templates", "retrieve"): ("GET", f"{_RULES}/templates/", {"q": "adjust"}),
     ("v1/refused-events", "counts"): ("GET", "postbacks/refusedevent/", {}),
+    ("v1/installs", "explain"): ("GET", "device/", {}),
     ("v1/events", "explain"): ("GET", "postbacks/event/{event}/change/", {}),
 }
 # Pages of what the API has at an address beside its rows, or not at all.
 PAGES_ALONE = {
     *("", "configuration/export/", "configuration/import/", "forget-device/", "fraud-report/"),
+    *("search/", "device/"),
     *("installation/", "organizations/", "store-ids/", "store-ids/decide/"),
     *("organizations/%(organization)s/enter/", "apps_registry/invitation/%(pk)s/resend/"),
     "apps_registry/sdkkey/from-tenjin/",

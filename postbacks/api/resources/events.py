@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
@@ -24,6 +25,7 @@ from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
 from postbacks.rulebook.explain import explain
 from postbacks.rulebook.postback_reasons import RuleDecision
+from postbacks.values.identifiers import device_spellings
 
 _BESIDE_COLUMNS = [name for name in EventFields.__struct_fields__ if name not in IN_COLUMNS]
 _FIRST = (
@@ -70,9 +72,20 @@ class EventQuery(PageQuery):
     event_id = serializers.UUIDField(required=False)
     event_name = serializers.CharField(required=False)
     customer_user_id = serializers.CharField(required=False)
+    install_id = serializers.CharField(
+        required=False, max_length=255, help_text="The ID that the app's SDK made, in any spelling."
+    )
     since = MillisecondDateTimeField(required=False, help_text="Received at this time or later.")
     until = MillisecondDateTimeField(required=False, help_text="Received before this time.")
     lookups = {"app": "app_id", "since": "received_at__gte", "until": "received_at__lt"}
+
+    def narrow(self, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        install_id = self.validated_data.pop("install_id", "")
+        if install_id:
+            devices = device_spellings(f"install_id:{install_id}")
+            apps = list(App.objects.values_list("pk", flat=True))  # for the index of devices
+            rows = rows.filter(app_id__in=apps, device__in=devices)
+        return super().narrow(rows)
 
 
 class EventAppQuery(Query):

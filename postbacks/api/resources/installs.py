@@ -4,17 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models import F, Prefetch
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from apps_registry.models import App, Campaign, Partner, TrackingLink
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import PageQuery
+from postbacks.api.resources.search import StoryEntrySerializer
 from postbacks.attribution import reasons
+from postbacks.insights.device_story import story_of_install
 from postbacks.insights.touchpoint_outcomes import json_objects
-from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
+from postbacks.models import Attribution, Event, Install, InstallKind, InstallState, TouchpointKind
+from postbacks.models.days import whole_days
 from postbacks.values.attribution import ORGANIC
 from postbacks.values.identifiers import install_id_spellings
 
@@ -73,10 +79,26 @@ class RemarkSerializer(serializers.Serializer):
     sentence = serializers.CharField()
 
 
+class InstallListSerializer(serializers.ListSerializer):
+    """Finds the events of all rows of a page at once."""
+
+    child: "InstallSerializer"
+
+    def to_representation(self, data: Any) -> list[Any]:
+        self.child.event_ids = _event_ids(data)
+        rows: list[Any] = super().to_representation(data)
+        return rows
+
+
 class InstallSerializer(serializers.ModelSerializer):
     """An install with its credit."""
 
+    event_ids: Mapping[int, str] | None = None  # of a whole page, by the install's primary key
+
     id = serializers.UUIDField(source="public_id")
+    event_id = serializers.SerializerMethodField(
+        help_text="The event that was this install; null where it is not kept any more."
+    )
     app = PublicIdField(read_only=True)
     install_id = serializers.SerializerMethodField(help_text="The ID that the app's SDK made.")
     kind = serializers.ChoiceField(InstallKind.choices)
@@ -94,12 +116,17 @@ class InstallSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Install
+        list_serializer_class = InstallListSerializer
         fields = (
-            *("id", "app", "install_id", "kind", "state", "platform"),
+            *("id", "app", "install_id", "event_id", "kind", "state", "platform"),
             *("installed_at", "received_at"),
             *("attribution_version", "attribution", "candidates", "rejections", "remarks"),
         )
         read_only_fields = fields
+
+    def get_event_id(self, install: Install) -> str | None:
+        event_ids = _event_ids([install]) if self.event_ids is None else self.event_ids
+        return event_ids.get(install.pk)
 
     def get_install_id(self, install: Install) -> str | None:
         """Return the id; null where the SDK made none, or it was erased."""
@@ -188,13 +215,20 @@ class InstallViewSet(OrganizationViewSet):
     model = Install
     serializer_class = InstallSerializer
     queries = {"list": InstallQuery}
-    rights = {"list": Right.READ, "retrieve": Right.READ}
+    rights = {"list": Right.READ, "retrieve": Right.READ, "explain": RIGHT_TO["explain"]}
     time_key = "event_received_at"
 
     def get_queryset(self) -> Any:
         current = Attribution.objects.filter(version=F("install__attribution_version"))
         rows = super().get_queryset().prefetch_related("app", "partner", "campaign")
         return rows.prefetch_related(Prefetch("attributions", queryset=current))
+
+    @extend_schema(responses={200: StoryEntrySerializer(many=True)})
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def explain(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer what led to the install and what it led to, until the device's next, in order."""
+        story = story_of_install(self.get_object())
+        return Response(StoryEntrySerializer(story, many=True).data)
 
     def csv_columns(self) -> Sequence[str]:
         return InstallCsvSerializer.columns
@@ -206,6 +240,22 @@ class InstallViewSet(OrganizationViewSet):
 def _decision(install: Install) -> Attribution | None:
     """Return the current decision; None for installs from before decisions were stored."""
     return next(iter(install.attributions.all()), None)
+
+
+def _event_ids(installs: Sequence[Install]) -> dict[int, str]:
+    """Return the IDs of the events that installs were, by the installs' primary keys."""
+    if not installs:
+        return {}
+    events = Event.objects.filter(
+        pk__in=[install.event_ref for install in installs],
+        received_at__range=whole_days(install.event_received_at for install in installs),
+    )
+    by_ref = dict(events.values_list("pk", "event_id"))
+    return {
+        install.pk: str(by_ref[install.event_ref])
+        for install in installs
+        if install.event_ref in by_ref
+    }
 
 
 def _considered(stored: object) -> Iterator[dict[str, object]]:

@@ -13,7 +13,7 @@ from postbacks.api.base import ReportedViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import PageQuery
 from postbacks.api.sdk.touchpoints import TouchpointsView
-from postbacks.insights.logs import kinds_of_touchpoints, touchpoints_with
+from postbacks.insights.logs import kinds_of_touchpoints, touchpoints_of, touchpoints_with
 from postbacks.insights.touchpoint_outcomes import (
     TouchpointOutcome,
     TouchpointStatus,
@@ -143,7 +143,10 @@ class TouchpointViewSet(ReportedViewSet):
         return kinds_of_touchpoints(self.query.validated_data.get("kind", ""))
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().prefetch_related("app", "partner", "campaign", "link")
+        rows = super().get_queryset()
+        if public_id := self.kwargs.get("id"):  # the moment in it says in which days to look
+            rows = touchpoints_of([public_id])
+        return rows.prefetch_related("app", "partner", "campaign", "link")
 
     def csv_columns(self) -> Sequence[str]:
         names = (name for name in TouchpointSerializer.Meta.fields if name != "outcome")

@@ -1,0 +1,324 @@
+"""One search for all ids: whatever a person pastes leads to what carries it, by indexes alone."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import OperationalError, connection, models, transaction
+from django.db.models import Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform
+from psycopg.errors import QueryCanceled
+
+from apps_registry.models import App, TrackingLink
+from postbacks.insights.logs import (
+    installs_with,
+    names_of,
+    refused_events_with,
+    touchpoints_with,
+)
+from postbacks.models import (
+    Event,
+    EventKey,
+    Install,
+    InstallKey,
+    Postback,
+    RefusedEvent,
+    SkanPostback,
+    Touchpoint,
+)
+from postbacks.values import identifiers
+from postbacks.values.touchpoints import LONGEST_CLICK_ID
+from postbacks.values.uuid7 import moment_of, uuid_or_none
+
+LONGEST: Final = LONGEST_CLICK_ID
+MOST_OF_KIND: Final = 20
+_MILLISECONDS: Final = 1_500  # for each kind
+_CLOCKS_DIFFER: Final = timedelta(days=1)
+_KEYS_ARE_KEPT: Final = timedelta(days=59)  # of events
+_LINK: Final = re.compile(r"https?://[^/\s]+/[ci]/([\w-]{1,64})/?(?:[?#].*)?")
+_MATCHED: Final = {identifiers.ADVERTISING: "advertising_id", identifiers.TOUCH: "touchpoint_id"}
+
+
+class MatchKind(StrEnum):
+    """What a match is; `label` names several of them."""
+
+    EVENT = "event"
+    INSTALL = "install"
+    TOUCHPOINT = "touchpoint"
+    POSTBACK = "postback"
+    SKAN_POSTBACK = "skan_postback"
+    TRACKING_LINK = "tracking_link"
+    REFUSED_EVENT = "refused_event"
+
+    @property
+    def label(self) -> str:
+        return _LABELS[self]
+
+
+KINDS: Final = [(kind.value, kind.value) for kind in MatchKind]
+_LABELS: Final = {
+    MatchKind.EVENT: "Events",
+    MatchKind.INSTALL: "Installs",
+    MatchKind.TOUCHPOINT: "Clicks and impressions",
+    MatchKind.POSTBACK: "Postbacks",
+    MatchKind.SKAN_POSTBACK: "SKAdNetwork copies",
+    MatchKind.TRACKING_LINK: "Tracking links",
+    MatchKind.REFUSED_EVENT: "Refused events",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A row that carries the id: `matched` says as what, `at` when it came."""
+
+    kind: MatchKind
+    id: UUID
+    matched: str
+    at: datetime
+    title: str
+    row: models.Model
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What was found, at most `MOST_OF_KIND` of a kind, newest first.
+
+    `unfinished` are kinds that took too long.
+    """
+
+    text: str
+    matches: Sequence[Match] = ()
+    unfinished: Sequence[MatchKind] = field(default_factory=list)
+
+    @property
+    def only(self) -> Match | None:
+        """Return the match if there is exactly one."""
+        return self.matches[0] if len(self.matches) == 1 and not self.unfinished else None
+
+    @property
+    def groups(self) -> list[tuple[MatchKind, list[Match]]]:
+        by_kind = {kind: [m for m in self.matches if m.kind is kind] for kind in MatchKind}
+        return [(kind, matches) for kind, matches in by_kind.items() if matches]
+
+
+def search(text: str) -> Matches:
+    """Find what carries an id of any kind, in any spelling, raw or hashed, or a link's address.
+
+    Each kind has an index of its own, and is stopped after a while.
+    """
+    text = text.strip()[:LONGEST]
+    if not text or "\x00" in text:
+        return Matches(text)
+    matches: list[Match] = []
+    unfinished: list[MatchKind] = []
+    for kind, find in _FINDERS.items():
+        try:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT set_config('statement_timeout', %s, true)", [_TIMEOUT])
+                matches += list(find(text))
+        except OperationalError as error:
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+            unfinished.append(kind)
+    return Matches(text, matches, unfinished)
+
+
+_TIMEOUT: Final = str(_MILLISECONDS)
+
+
+def events_with(text: str) -> "list[tuple[Event, str]]":
+    """Return the newest events that carry an id, and as what."""
+    apps = _apps()
+    found: dict[int, tuple[Event, str]] = {}
+    for rows, matched in (
+        (_events_by_id(text), "event_id"),
+        (Event.objects.filter(customer_user_id=text), "customer_user_id"),
+        (_with_transaction(text), "transaction_id"),
+    ):
+        for event in _newest(rows.prefetch_related("app"), "received_at"):
+            found.setdefault(event.pk, (event, matched))
+    devices = {
+        spelling: _matched_kind(device)
+        for device in names_of(text)
+        for spelling in identifiers.device_spellings(device)
+    }
+    of_devices = Event.objects.filter(app_id__in=apps, device__in=devices)
+    for event in _newest(of_devices.prefetch_related("app"), "received_at"):
+        found.setdefault(event.pk, (event, devices.get(event.device, "device")))
+    newest = sorted(found.values(), key=lambda pair: pair[0].received_at, reverse=True)
+    return newest[:MOST_OF_KIND]
+
+
+def _events_by_id(text: str) -> "QuerySet[Event]":
+    """Return events with an `event_id`; keys of the last weeks say in which day each is."""
+    event_id = uuid_or_none(text)
+    if event_id is None:
+        return Event.objects.none()
+    keys = EventKey.objects.filter(app_id__in=_apps(), event_id=event_id)
+    days = list(keys.values_list("pk", "received_at")[:MOST_OF_KIND])
+    if days:
+        moments = [received_at for _, received_at in days]
+        return Event.objects.filter(
+            pk__in=[pk for pk, _ in days], received_at__range=(min(moments), max(moments))
+        )
+    return Event.objects.filter(
+        event_id=event_id, received_at__lt=datetime.now(UTC) - _KEYS_ARE_KEPT
+    )
+
+
+def _with_transaction(text: str) -> "QuerySet[Event]":
+    transaction_id = KeyTextTransform("transaction_id", "fields")
+    return Event.objects.annotate(transaction_id=transaction_id).filter(transaction_id=text)
+
+
+def _find_events(text: str) -> Iterator[Match]:
+    for event, matched in events_with(text):
+        yield Match(
+            MatchKind.EVENT,
+            event.event_id,
+            matched,
+            event.received_at,
+            f"{event.event_name} · {event.app}",
+            event,
+        )
+
+
+def _find_installs(text: str) -> Iterator[Match]:
+    rows = Install.objects.filter(installs_with(text)).prefetch_related("app", "partner")
+    for install in _newest(rows, "event_received_at"):
+        whose = str(install.partner) if install.partner else "organic"
+        yield Match(
+            MatchKind.INSTALL,
+            install.public_id,
+            _matched_of_install(install, text),
+            install.event_received_at,
+            f"{install.get_kind_display()} · {install.app} · {whose}",
+            install,
+        )
+
+
+def _matched_of_install(install: Install, text: str) -> str:
+    if install.public_id == uuid_or_none(text):
+        return "id"
+    if install.install_id in identifiers.install_id_spellings(text):
+        return "install_id"
+    by_key = {identifiers.key_of(install.app_id, name): name for name in names_of(text)}
+    keys = InstallKey.objects.filter(install_id=install.pk, key__in=by_key)
+    names = [by_key[key] for key in keys.values_list("key", flat=True)]
+    return _matched_kind(names[0] if names else install.device)
+
+
+def _find_touchpoints(text: str) -> Iterator[Match]:
+    names = set(names_of(text))
+    rows = Touchpoint.objects.filter(touchpoints_with(text)).prefetch_related("app", "partner")
+    for touchpoint in _newest(rows, "received_at"):
+        carried = next((name for name in map(str, touchpoint.names) if name in names), "")
+        matched = _matched_kind(carried) if carried else "hash"
+        if touchpoint.public_id == uuid_or_none(text):
+            matched = "id"
+        elif touchpoint.click_id == text:
+            matched = "click_id"
+        yield Match(
+            MatchKind.TOUCHPOINT,
+            touchpoint.public_id,
+            matched,
+            touchpoint.received_at,
+            f"{touchpoint.get_kind_display()} · {touchpoint.partner} · {touchpoint.app}",
+            touchpoint,
+        )
+
+
+def _find_postbacks(text: str) -> Iterator[Match]:
+    public_id = uuid_or_none(text)
+    moment = moment_of(public_id) if public_id else None
+    if public_id is None or moment is None:
+        return
+    rows = Postback.objects.defer("other_fingerprints").filter(
+        public_id=public_id,
+        event_received_at__range=(moment - _CLOCKS_DIFFER, moment + _CLOCKS_DIFFER),
+    )
+    for postback in _newest(rows.prefetch_related("rule"), "event_received_at"):
+        yield Match(
+            MatchKind.POSTBACK,
+            postback.public_id,
+            "id",
+            postback.event_received_at,
+            f"{postback.rule} · {postback.get_status_display()}",
+            postback,
+        )
+
+
+def _find_copies(text: str) -> Iterator[Match]:
+    public_id = uuid_or_none(text)
+    has_transaction = Q(transaction_id__in={text, text.lower(), text.upper()})
+    rows = SkanPostback.objects.filter(has_transaction)
+    if public_id is not None:
+        rows = SkanPostback.objects.filter(has_transaction | Q(public_id=public_id))
+    for copy in _newest(rows.prefetch_related("app"), "received_at"):
+        yield Match(
+            MatchKind.SKAN_POSTBACK,
+            copy.public_id,
+            "id" if copy.public_id == public_id else "transaction_id",
+            copy.received_at,
+            f"{copy.get_protocol_display()} {copy.version} · {copy.app}",
+            copy,
+        )
+
+
+def _find_links(text: str) -> Iterator[Match]:
+    pasted = _LINK.fullmatch(text)
+    token = pasted[1] if pasted else text
+    condition = Q(token=token) if len(token) <= 64 else Q(pk__in=[])
+    if public_id := uuid_or_none(text):
+        condition |= Q(public_id=public_id)
+    for link in TrackingLink.objects.filter(condition).select_related("campaign")[:MOST_OF_KIND]:
+        yield Match(
+            MatchKind.TRACKING_LINK,
+            link.public_id,
+            "token" if link.token == token else "id",
+            link.created_at,
+            f"{link.campaign} · {link}",
+            link,
+        )
+
+
+def _find_refused(text: str) -> Iterator[Match]:
+    rows = RefusedEvent.objects.filter(refused_events_with(text)).prefetch_related("app")
+    for refused in _newest(rows.prefetch_related("app"), "received_at"):
+        yield Match(
+            MatchKind.REFUSED_EVENT,
+            refused.public_id,
+            "id",
+            refused.received_at,
+            f"{refused.event_name or refused.get_door_display()} · {refused.get_reason_display()}",
+            refused,
+        )
+
+
+_FINDERS: Final[dict[MatchKind, Callable[[str], Iterator[Match]]]] = {
+    MatchKind.EVENT: _find_events,
+    MatchKind.INSTALL: _find_installs,
+    MatchKind.TOUCHPOINT: _find_touchpoints,
+    MatchKind.POSTBACK: _find_postbacks,
+    MatchKind.SKAN_POSTBACK: _find_copies,
+    MatchKind.TRACKING_LINK: _find_links,
+    MatchKind.REFUSED_EVENT: _find_refused,
+}
+
+
+def _newest(rows: "QuerySet[Any]", time_key: str) -> "QuerySet[Any]":
+    return rows.order_by(f"-{time_key}", "-pk")[:MOST_OF_KIND]
+
+
+def _matched_kind(name: str) -> str:
+    kind = identifiers.kind_of(name)
+    return _MATCHED.get(kind, kind)
+
+
+def _apps() -> list[int]:
+    return list(App.objects.values_list("pk", flat=True))
