@@ -69,14 +69,14 @@ class Attempt:
         reply = told_to_authors(reply, self.request.url)
         success, rendered = self.success, self.rendered
         withholds = _withholds_answer(rendered)
-        masker = masker_of(rendered.secrets)
+        masker = masker_of(rendered.secrets) if rendered.secrets else None
         verdict = judge(
             status_code=reply.status_code,
             body=reply.body,
             failure=reply.error,
             detail=reply.detail,
             success=success.by_status if withholds else success,
-            masker=masker if masker.forms else None,
+            masker=masker if masker is not None and masker.forms else None,
             is_cut=reply.truncated,
         )
         if withholds and success.reads_body:

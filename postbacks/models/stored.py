@@ -1,9 +1,9 @@
 """Loads events for the pipeline: one query for a batch, no model instances."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -50,42 +50,61 @@ def load_undecoded_events(keys: Iterable[tuple[int, datetime]]) -> list["Undecod
     return sorted(rows, key=lambda row: row.id)
 
 
+@dataclass(slots=True)  # not frozen: one is made for each event
 class UndecodedEvent:
-    """An event as it is stored; `event` decodes it."""
+    """An event as it is stored, in the order of the statement's columns; `event` decodes it."""
 
-    __slots__ = ("_columns", "id")
-
-    def __init__(self, **columns: Any) -> None:
-        self.id: int = columns["id"]
-        self._columns = columns
+    organization_id: int
+    id: int
+    received_at: datetime
+    event_id: UUID
+    event_name: str
+    event_time: datetime
+    source: str
+    platform: str
+    bundle_id: str
+    device: str
+    revenue: Decimal | None
+    currency: str
+    customer_user_id: str
+    fields_json: str
+    params_json: str
+    app_id: int
+    app_public_id: UUID
+    app_name: str
+    app_platform: str
+    app_store_id: str
+    app_store_share: Decimal
 
     @property
     def money_at(self) -> datetime | None:
         """Return the event's time, if it has a currency."""
-        return self._columns["event_time"] if self._columns["currency"] else None
+        return self.event_time if self.currency else None
 
     def event(self) -> StoredEvent:
-        return _stored_event(**self._columns)
-
-
-def _stored_event(
-    *,
-    app_id: int,
-    app_public_id: UUID,
-    app_name: str,
-    app_platform: str,
-    app_store_id: str,
-    app_store_share: Decimal,
-    fields_json: str,
-    params_json: str,
-    customer_user_id: str,
-    **columns: Any,
-) -> StoredEvent:
-    fields = _decoder.decode(fields_json)
-    fields["customer_user_id"] = customer_user_id or None
-    return StoredEvent(
-        **columns,
-        fields=fields,
-        params=_decoder.decode(params_json),
-        app=StoredApp(app_id, app_public_id, app_name, app_platform, app_store_id, app_store_share),
-    )
+        fields = _decoder.decode(self.fields_json)
+        fields["customer_user_id"] = self.customer_user_id or None
+        return StoredEvent(
+            self.organization_id,
+            self.id,
+            self.received_at,
+            self.event_id,
+            self.event_name,
+            self.event_time,
+            self.source,
+            self.platform,
+            self.bundle_id,
+            self.device,
+            self.revenue,
+            self.currency,
+            fields,
+            _decoder.decode(self.params_json),
+            StoredApp(
+                self.app_id,
+                self.app_public_id,
+                self.app_name,
+                self.app_platform,
+                self.app_store_id,
+                self.app_store_share,
+            ),
+        )

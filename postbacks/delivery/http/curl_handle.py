@@ -3,11 +3,13 @@
 import re
 import socket
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from time import monotonic
+from types import MappingProxyType
+from typing import NamedTuple
 
 import pycurl
 
@@ -45,14 +47,15 @@ _STOP: int = pycurl.PREREQFUNC_ABORT
 _SWITCHING_PROTOCOLS = 101
 _NEVER = 3_600_000
 _SUPPRESS_CONNECT_HEADERS = 265  # libcurl's number: pycurl has no name for it
-MOST_HEADER_BYTES = 256 * 1024  # of all lines, interim answers and trailers included
 _VERIFY_RESULT = re.compile(r"(?:verify result|certificate problem): ([a-z -]{1,100})")
 _STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([1-9][0-9]{2})(?:[^0-9]|$)")
 _WITHOUT_LENGTH = frozenset({"GET", "HEAD", "DELETE", "TRACE", "OPTIONS", "CONNECT"})
 _DEFAULTS = ("Accept", "Expect", "Content-Type")
 _DEFAULTS_WITHOUT_BODY = ("Accept",)
 _SHORT_LINE = 256
-_BEGINNINGS_APART = b"H\r\n"  # of status lines and of the empty line that ends a head
+_FEW_LINES = 24
+_SHORT_HEAD = 1024
+_FIRST_FINAL = 200  # the first status that is not of an interim answer
 _TLS_CODES = frozenset(
     {
         pycurl.E_SSL_CONNECT_ERROR,
@@ -121,10 +124,7 @@ class CurlHandle:
     _milliseconds: int = 0
     _is_fresh_only: bool = False
     _is_pinned: bool = False
-    _status: int | None = None
-    _is_head_complete: bool = False
-    _headers: list[bytes] = field(default_factory=list)
-    _header_bytes: int = 0
+    _lines: list[bytes] = field(default_factory=list)  # of all heads, interim ones included
     _body: bytearray = field(default_factory=bytearray)  # with the frames of its chunks
     _most_body: int = MOST_BODY
     _stopped_by: Undelivered | None = None
@@ -151,7 +151,8 @@ class CurlHandle:
         set_option(pycurl.CAINFO, ca_file)
         set_option(pycurl.CONNECTTIMEOUT_MS, _NEVER)  # the transport looks after that
         set_option(pycurl.MAXAGE_CONN, max(1, round(idle_seconds)))
-        set_option(pycurl.HEADERFUNCTION, self._take_header)
+        # libcurl bounds them; read together when the answer has ended, most are alike.
+        set_option(pycurl.HEADERFUNCTION, self._lines.append)
         set_option(pycurl.WRITEFUNCTION, self._take_body)
         set_option(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         set_option(pycurl.PREREQFUNCTION, self._begin_request)
@@ -177,10 +178,8 @@ class CurlHandle:
         """Prepare the next try of an exchange; `pins` are its name's addresses for libcurl."""
         self.exchange = exchange
         self.has_opened = self.has_begun = self._is_stale = self._is_cut = False
-        self._is_head_complete = False
-        self._status = self._stopped_by = None
-        self._headers = []
-        self._header_bytes = 0
+        self._stopped_by = None
+        self._lines.clear()
         self._body = bytearray()
         self._most_body = MOST_BODY
         exchange.tries += 1
@@ -207,22 +206,22 @@ class CurlHandle:
         exchange = self.exchange
         assert exchange is not None  # noqa: S101
         if code == pycurl.E_OK or self._is_cut:
-            self._is_head_complete = True  # also where the partner hung up instead of an empty line
-            return self._answer(exchange)
+            # Its head is complete, also where the partner hung up instead of an empty line.
+            return self._answer(exchange, is_ended=True)
         if self._stopped_by is not None:
-            return self._answer(exchange, self._stopped_by)
+            return self._answer(exchange, error=self._stopped_by)
         if self._is_stale or (code == pycurl.E_COULDNT_CONNECT and not exchange.addresses):
             exchange.fresh_only = exchange.fresh_only or self.has_begun
             return None
         if self.proxy is None and exchange.peer is None and self.is_connected():
             exchange.peer = self.curl.getinfo(pycurl.PRIMARY_IP) or None
         failure = self._proxy_failure(code) or _failure(code, message, exchange.origin)
-        return self._answer(exchange, failure)
+        return self._answer(exchange, error=failure)
 
     def end(self) -> None:
         """Forget the exchange, and with it what it sent and received."""
         self.exchange = None
-        self._headers = []
+        self._lines.clear()
         self._body = bytearray()
         if self._method != "GET":
             self._method = ""
@@ -307,35 +306,12 @@ class CurlHandle:
             self.exchange.peer = peer
         return _GO_ON
 
-    def _take_header(self, line: bytes) -> int | None:
-        self._header_bytes += len(line)
-        if self._header_bytes > MOST_HEADER_BYTES:
-            self._stopped_by = too_long()
-            return -1
-        if self._is_head_complete:
-            return None  # a trailer
-        if line[0] not in _BEGINNINGS_APART:
-            self._headers.append(line)  # as most
-            return None
-        if line.startswith(b"HTTP/"):
-            match = _STATUS_LINE.match(line)
-            self._status = int(match[1]) if match else None
-            self._headers = []
-            if self._status in {None, _SWITCHING_PROTOCOLS}:
-                self._stopped_by = broken(TransportFailure.PROTOCOL)
-                return -1
-        elif line.strip(b"\r\n"):
-            self._headers.append(line)
-        else:
-            self._is_head_complete = self._status is not None and self._status >= 200
-        return None
-
     def _take_body(self, portion: bytes) -> int | None:
         self._body += portion
         # One byte more than is kept tells whether there is more.
         if len(self._body) <= self._most_body:
             return None
-        if not _is_chunked(self._headers):
+        if not _is_chunked(self._lines):
             self._is_cut = True
             return -1
         if len(joined_chunks(self._body, MOST_BODY + 1)) > MOST_BODY:
@@ -347,12 +323,18 @@ class CurlHandle:
             return -1
         return None
 
-    def _answer(self, exchange: CurlExchange, error: Undelivered | None = None) -> Reply:
+    def _answer(
+        self, exchange: CurlExchange, *, is_ended: bool = False, error: Undelivered | None = None
+    ) -> Reply:
         """Return what has come, which is nothing before the end of the head."""
-        is_there = self._is_head_complete
-        merged = _merged(self._headers) if is_there else {}
+        head = _head_of(self._lines)
+        if head.is_wrong:  # whatever libcurl made of it, such as a wait for more
+            head, error = _NO_HEAD, broken(TransportFailure.PROTOCOL)
+        elif not (is_ended or head.is_complete):
+            head = _NO_HEAD
+        merged = head.merged
         body, more = bytes(self._body[:MOST_BODY]), False
-        if body and "transfer-encoding" in merged and _is_chunked(self._headers):
+        if body and "transfer-encoding" in merged and _is_chunked(self._lines):
             body = joined_chunks(self._body, MOST_BODY)
         if body and "content-encoding" in merged:
             body, more = inflated(body, merged["content-encoding"][1])
@@ -360,8 +342,8 @@ class CurlHandle:
         if "retry-after" in merged:
             retry_after = seconds_to_wait(merged["retry-after"][1])
         return Reply(
-            status_code=self._status if is_there else None,
-            headers=dict(islice(merged.values(), MOST_HEADERS)),
+            status_code=head.status,
+            headers=head.headers,
             body=body,
             truncated=more or self._is_cut,
             error=error.failure if error else None,
@@ -401,6 +383,51 @@ def _line_beginnings(
     defaults = _DEFAULTS if has_body else _DEFAULTS_WITHOUT_BODY
     left_out = [b"%b:" % name.encode() for name in defaults if name.lower() not in lowered]
     return [name.encode() for name in names], [*left_out, b"Accept-Encoding: identity"]
+
+
+class _Head(NamedTuple):
+    """The head of an answer; `merged` has names and values by the name in lower case."""
+
+    status: int | None
+    is_complete: bool = False
+    is_wrong: bool = False  # not HTTP, or another protocol
+    merged: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+_NO_HEAD = _Head(None)
+
+
+def _head_of(lines: list[bytes]) -> _Head:
+    """Return the last head among the lines of an answer: interim ones come before it."""
+    if len(lines) <= _FEW_LINES and sum(map(len, lines)) <= _SHORT_HEAD:
+        return _known_head(tuple(lines))
+    return _read_head(lines)
+
+
+def _read_head(lines: Sequence[bytes]) -> _Head:
+    status, is_complete = None, False
+    fields: list[bytes] = []
+    for line in lines:
+        if is_complete:
+            break  # what follows is a trailer
+        if line.startswith(b"HTTP/"):
+            match = _STATUS_LINE.match(line)
+            status = int(match[1]) if match else None
+            fields = []
+            if status in {None, _SWITCHING_PROTOCOLS}:
+                return _Head(None, is_wrong=True)
+        elif line.strip(b"\r\n"):
+            fields.append(line)
+        else:
+            is_complete = status is not None and status >= _FIRST_FINAL
+    merged = _merged(fields)
+    headers = dict(islice(merged.values(), MOST_HEADERS))
+    return _Head(status, is_complete, merged=merged, headers=headers)
+
+
+# A partner's answers of one second are mostly the same.
+_known_head = lru_cache(maxsize=1024)(_read_head)
 
 
 def _merged(lines: list[bytes]) -> dict[str, tuple[str, str]]:
@@ -450,6 +477,8 @@ def _failure(code: int, message: str, origin: Origin) -> Undelivered:
         )
     if code in _TLS_CODES:
         return Undelivered(TransportFailure.TLS, "No TLS connection could be agreed on.")
+    if message.startswith("Too large response headers"):
+        return too_long()
     if code in _RESET_CODES or (code == pycurl.E_RECV_ERROR and _is_reset(message)):
         return broken(TransportFailure.RESET)
     return broken(TransportFailure.PROTOCOL)
