@@ -78,8 +78,10 @@ class SdkKeyAuthentication(_SecretAuthentication):
         if key.is_of_archived_app:
             raise exceptions.PermissionDenied("The app of this SDK key is archived.")
         key.note_use()
-        throttling.throttle_sdk_key(key, client_address(request))
-        return None, _reporter(key, request)
+        # A server's own address says nothing about the device.
+        address = None if key.is_server else client_address(request)
+        throttling.throttle_sdk_key(key, address)
+        return None, _reporter(key, request, address)
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="SDK key"'
@@ -153,15 +155,14 @@ def _record_use(token: ApiToken) -> None:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
 
 
-def _reporter(key: KnownKey, request: Request) -> Reporter:
-    # A server's own address says nothing about the device.
+def _reporter(key: KnownKey, request: Request, address: str | None) -> Reporter:
     return Reporter(
         organization_id=key.organization_id,
         app_id=key.app_id,
         is_server=key.is_server,
         platform=key.platform,
         bundle_ids=tuple(key.bundle_ids),
-        ip_address=None if key.is_server else client_address(request),
+        ip_address=address,
         user_agent=None if key.is_server else request.META.get("HTTP_USER_AGENT"),
         key_id=key.id,
     )

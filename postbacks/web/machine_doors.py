@@ -8,24 +8,37 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
 
 from postbacks.infrastructure import loop_requests
 from postbacks.infrastructure.database.stalls import not_for_ever
 
 Environ = dict[str, Any]
+Header = tuple[str, str]
+Kind = tuple[int, str | None, tuple[str, ...]]  # of an answer: its status, type and own headers
 StartResponse = Callable[..., Any]
 
 MACHINE_URLCONF: Final = "postbacks.machine_urls"
 _REPORTS: Final = frozenset({"/api/v1/events", "/api/v1/touchpoints"})  # by POST; GET lists events
+_GOOD: Final = frozenset({200, 202, 302})
+_LENGTH: Final = "Content-Length"
+_MOST_HOSTS: Final = 100  # of callers; the names are theirs where ALLOWED_HOSTS allows any
 _QUICK: Final = ("/c/", "/i/", "/v0/")  # beside reports
 _DOORS: Final = ("/c/", "/i/", "/v0/", "/.well-known/", "/healthz")
 
 
 class MachineDoors(WSGIHandler):
     """Django with few middlewares and addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._added_by_host: dict[tuple[str, str | None], dict[Kind, list[Header]]] = {}
+        self._matches: dict[str, ResolverMatch] = {}
+        self._view = convert_exception_to_response(self._get_response)
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Build the chain of MACHINE_MIDDLEWARE, in Django's own way, before any request."""
@@ -43,13 +56,57 @@ class MachineDoors(WSGIHandler):
         # Without the signals of Django's own handler: they renew connections, which loops have not.
         request = WSGIRequest(environ)
         request.urlconf = MACHINE_URLCONF
-        response = super().get_response(request)
+        response, headers = self._answer_in_loop(request)
         cookies = [("Set-Cookie", each.OutputString()) for each in response.cookies.values()]
-        status = f"{response.status_code} {response.reason_phrase}"
-        start_response(status, [*response.headers.items(), *cookies])
-        for close in response._resource_closers:  # type: ignore[attr-defined]  # the stubs lack it
-            close()
+        start_response(
+            f"{response.status_code} {response.reason_phrase}",
+            [*response.headers.items(), *headers, *cookies],
+        )
+        request.close()
         return response
+
+    def _answer_in_loop(self, request: WSGIRequest) -> tuple[HttpResponseBase, list[Header]]:
+        """Return the answer to a request of the loop, and headers that it does not have yet.
+
+        What middlewares ask is whether they let a host in, and what they add to a good answer
+        depends on its kind: all of them took as long as the view. So the first request of a host
+        passes them, and the first answer of each kind; errors and pages always do.
+        """
+        host = (request.META.get("HTTP_HOST", ""), request.scheme)
+        added_by_kind = self._added_by_host.get(host)
+        if added_by_kind is None:
+            response = super().get_response(request)
+            if response.status_code in _GOOD:
+                if len(self._added_by_host) >= _MOST_HOSTS:
+                    self._added_by_host.clear()
+                self._added_by_host[host] = {}
+            return response, []
+        made = self._view(request)
+        own = tuple(made.headers)
+        kind = (made.status_code, made.headers.get("Content-Type"), own)
+        if (added := added_by_kind.get(kind)) is not None:
+            length = str(len(made.content))
+            return made, [(name, length if name == _LENGTH else value) for name, value in added]
+        request.made_response = made
+        response = super().get_response(request)
+        if response.status_code in _GOOD and not str(kind[1]).startswith("text/html"):
+            added_by_kind[kind] = [each for each in response.headers.items() if each[0] not in own]
+        return response, []
+
+    def _get_response(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the answer of the view, which is at the end of the chain."""
+        made: HttpResponseBase | None = getattr(request, "made_response", None)
+        return made or super()._get_response(request)
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """Find the view of a request; those of reports, which are most, are kept."""
+        match = self._matches.get(request.path_info)
+        if match is None:
+            match = super().resolve_request(request)
+            if request.path_info in _REPORTS:
+                self._matches[request.path_info] = match
+        request.resolver_match = match
+        return match
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a request by the addresses of machines."""

@@ -77,6 +77,9 @@ def test_the_loop_answers_as_a_thread_does(tenant: make.Tenant, server: Server) 
     phone = "User-Agent: Mozilla/5.0 (Linux; Android 14; Pixel 8) Chrome/120 Mobile"
     requests = {
         "an event": request_of("POST", path, event, key),
+        "an event from another host": request_of("POST", path, event, key).replace(
+            b"127.0.0.1", b"localhost"
+        ),
         "kept alive": request_of("POST", path, event, key, "Connection: keep-alive", close=False)
         + request_of("GET", "/healthz"),
         "behind a proxy": request_of("POST", path, event, key, "X-Forwarded-Proto: https"),
@@ -108,7 +111,8 @@ def test_the_loop_answers_as_a_thread_does(tenant: make.Tenant, server: Server) 
         line_end = request.index(b"\r\n") + 2
         unusual = request[:line_end] + _TWICE + request[line_end:]
         expected = without_moments(exchange(port, unusual))
-        assert without_moments(exchange(port, request)) == expected, name
+        for _ in range(3):  # the third is answered by what is known of the host and of the answer
+            assert without_moments(exchange(port, request)) == expected, name
 
 
 @contextmanager
