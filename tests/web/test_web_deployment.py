@@ -209,6 +209,31 @@ def test_a_production_is_closed_by_its_headers(production: dict[str, str]) -> No
     assert answers["stranger"][0] == 400
 
 
+_FIRST = """
+import io, sys
+from postbacks.wsgi import application
+loaded = set(sys.modules)
+for path in ("/healthz", "/c/a", "/api/v1/apps", "/accounts/login/"):
+    environ = {
+        "REQUEST_METHOD": "POST" if path == "/c/a" else "GET", "PATH_INFO": path,
+        "SERVER_NAME": "postbacks.example.com", "SERVER_PORT": "443", "wsgi.input": io.BytesIO(),
+        "wsgi.url_scheme": "https", "REMOTE_ADDR": "127.0.0.1",
+    }
+    b"".join(application(environ, lambda *_: None))
+ours = ("postbacks.api", "postbacks.admin", "postbacks.intake")
+print(*sorted(name for name in set(sys.modules) - loaded if name.startswith(ours)))
+"""
+
+
+def test_no_first_request_waits_for_our_views_to_be_imported(production: dict[str, str]) -> None:
+    settings = {**production, "DJANGO_SETTINGS_MODULE": "postbacks.settings"}
+
+    ran = _run(settings, "-W", "ignore", "-c", _FIRST)
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == []
+
+
 def test_the_cookie_of_a_session_is_bound_to_the_host(production: dict[str, str]) -> None:
     settings = {**production, "DJANGO_SETTINGS_MODULE": "postbacks.settings"}
     names = ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY")
