@@ -5,12 +5,12 @@ those of MACHINE_MIDDLEWARE are of use to it. The others took longer than storin
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
@@ -31,6 +31,12 @@ _QUICK: Final = ("/c/", "/i/", "/v0/")  # beside reports
 _DOORS: Final = ("/c/", "/i/", "/v0/", "/.well-known/", "/healthz")
 
 
+class LoopWSGIRequest(WSGIRequest):
+    """A request of the loop, and its view's answer once that is made."""
+
+    made_response: HttpResponse | None = None
+
+
 class MachineDoors(WSGIHandler):
     """Django with few middlewares and addresses."""
 
@@ -38,7 +44,8 @@ class MachineDoors(WSGIHandler):
         super().__init__()
         self._added_by_host: dict[tuple[str, str | None], dict[Kind, list[Header]]] = {}
         self._matches: dict[str, ResolverMatch] = {}
-        self._view = convert_exception_to_response(self._get_response)
+        view = convert_exception_to_response(self._get_response)
+        self._view = cast(Callable[[HttpRequest], HttpResponse], view)  # Django's word is wider
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Build the chain of MACHINE_MIDDLEWARE, in Django's own way, before any request."""
@@ -54,7 +61,7 @@ class MachineDoors(WSGIHandler):
         if loop_requests.running() is None:
             return super().__call__(environ, start_response)
         # Without the signals of Django's own handler: they renew connections, which loops have not.
-        request = WSGIRequest(environ)
+        request = LoopWSGIRequest(environ)
         request.urlconf = MACHINE_URLCONF
         response, headers = self._answer_in_loop(request)
         cookies = [("Set-Cookie", each.OutputString()) for each in response.cookies.values()]
@@ -65,7 +72,7 @@ class MachineDoors(WSGIHandler):
         request.close()
         return response
 
-    def _answer_in_loop(self, request: WSGIRequest) -> tuple[HttpResponseBase, list[Header]]:
+    def _answer_in_loop(self, request: LoopWSGIRequest) -> tuple[HttpResponseBase, list[Header]]:
         """Return the answer to a request of the loop, and headers that it does not have yet.
 
         What middlewares ask is whether they let a host in, and what they add to a good answer
@@ -89,14 +96,16 @@ class MachineDoors(WSGIHandler):
             return made, [(name, length if name == _LENGTH else value) for name, value in added]
         request.made_response = made
         response = super().get_response(request)
-        if response.status_code in _GOOD and not str(kind[1]).startswith("text/html"):
+        if response is made and kind[0] in _GOOD and not str(kind[1]).startswith("text/html"):
             added_by_kind[kind] = [each for each in response.headers.items() if each[0] not in own]
         return response, []
 
     def _get_response(self, request: HttpRequest) -> HttpResponseBase:
         """Return the answer of the view, which is at the end of the chain."""
         made: HttpResponseBase | None = getattr(request, "made_response", None)
-        return made or super()._get_response(request)
+        if made is None:
+            made = super()._get_response(request)  # type: ignore[misc]  # the stubs lack it
+        return made
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
         """Find the view of a request; those of reports, which are most, are kept."""
