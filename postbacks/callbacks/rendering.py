@@ -20,7 +20,7 @@ from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.disclosure import event_facts, forbidden_reason, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, RenderError, TemplateError, Value
-from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_rule_versions
+from postbacks.callbacks.rules.compiled import CompiledRule, RenderingRules, load_rendering_rules
 from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models import Postback, SkipReason
@@ -46,8 +46,7 @@ _NO_SIGNING_SECRET = "The organization has no signing secret that can be read; r
 class _Batch:
     """Everything that a batch of postbacks is rendered from, each loaded by one statement."""
 
-    rules: Mapping[RuleVersion, CompiledRule]
-    current_rules: Mapping[int, CompiledRule]
+    rules: RenderingRules
     credits: Mapping[CreditVersion, KnownCredit]
     rates: RatesOfDays
     signing: Mapping[int, tuple[str, ...]]
@@ -59,12 +58,13 @@ def render_postbacks(
     """Render a batch of postbacks, in its order; events that are not known are loaded.
 
     Each of these is decoded when it is needed, and forgotten after its postbacks. What is left
-    when `BATCH_BYTES` or `BATCH_SECONDS` are used up is `over_budget`.
+    when `BATCH_BYTES` or `BATCH_SECONDS` are used up is `over_budget`, and so are those whose rules
+    are too large together.
     """
-    rules = load_rule_versions((postback.rule_id, postback.rule_version) for postback in postbacks)
-    current_rules = {
-        rule.rule_id: rule for rule in rules.values() if rule.version == rule.current_version
-    }
+    rules = load_rendering_rules(
+        (postback.rule_id, postback.rule_version, postback.pinned_version is not None)
+        for postback in postbacks
+    )
     keys = {
         (postback.event_id, postback.event_received_at)
         for postback in postbacks
@@ -78,7 +78,6 @@ def render_postbacks(
     sources: list[StoredEvent | UndecodedEvent] = [*known, *rows]
     batch = _Batch(
         rules=rules,
-        current_rules=current_rules,
         credits=load_credit_versions(
             postback.credit_version for postback in postbacks if postback.install_id is not None
         ),
@@ -89,7 +88,7 @@ def render_postbacks(
             ]
         ),
         signing=load_signing_secrets(
-            rule.organization_id for rule in rules.values() if rule.definition.sign
+            rule.organization_id for rule in rules.rules.values() if rule.definition.sign
         ),
     )
     rendered = [_EVENT_GONE] * len(postbacks)
@@ -179,16 +178,20 @@ def _render_or_hold(
     postback: ClaimedPostback, event: StoredEvent, batch: _Batch
 ) -> RenderedPostback:
     """Render one postback; an unexpected error postpones this one and never its neighbors."""
-    decided_by = batch.rules.get((postback.rule_id, postback.rule_version))
-    rule = decided_by if postback.pinned_version else batch.current_rules.get(postback.rule_id)
-    if rule is None or decided_by is None:  # it can't be read, which the operator's log says
-        return RenderedPostback(postponed=True)
+    known, decided_by = batch.rules, (postback.rule_id, postback.rule_version)
+    current_version = (postback.rule_id, known.current.get(postback.rule_id, 0))
+    version = decided_by if postback.pinned_version else current_version
+    if version in known.beyond:
+        return _OVER_BUDGET
+    rule = known.rules.get(version)
+    if rule is None or decided_by not in known.partners:
+        return RenderedPostback(postponed=True)  # the operator's log says what can't be read
     try:
         rendered = _render(postback, rule, event, batch)
     except Exception:
         logger.exception("Postback %s could not be rendered", postback.public_id)
         return RenderedPostback(postponed=True)
-    current = batch.current_rules.get(postback.rule_id, rule)
+    current = known.rules.get(current_version, rule)
     if rule is not current:  # the limits are those of now, whatever version is sent
         rendered = replace(rendered, is_paced=current.definition.is_paced)
     return rendered
@@ -201,8 +204,8 @@ def _render(
         return _skipped(rule, SkipReason.RULE_ARCHIVED)
     if not rule.is_on:
         return RenderedPostback(held=True)
-    decided_by = batch.rules[postback.rule_id, postback.rule_version]
-    if rule.definition.partner_id != decided_by.definition.partner_id:
+    decided_by = (postback.rule_id, postback.rule_version)
+    if rule.definition.partner_id != batch.rules.partners[decided_by]:
         return _skipped(rule, SkipReason.PARTNER_CHANGED)
     credit = batch.credits.get(postback.credit_version, _NOT_CREDITED)
     facts = facts_with_credit(rule, event, credit, postback, attempt=postback.attempts_made + 1)

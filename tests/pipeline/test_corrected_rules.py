@@ -1,17 +1,22 @@
 """A rule that is corrected while its postbacks wait: each attempt goes by the rule of now."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
+from postbacks.callbacks.rendering import render_postbacks
+from postbacks.callbacks.rules import compiled
+from postbacks.callbacks.rules.compiled import load_rendering_rules
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RuleDevice
 from postbacks.rulebook import saving
 from postbacks.rulebook.resending import resend
 from tests import database
+from tests.claims import claim_due
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_partner, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
@@ -295,3 +300,56 @@ def test_a_difference_is_remarked_on_within_one_version_only(
         False,
     ]
     assert [attempt.rule_version for attempt in attempts_of(gem)] == [1, 2, 2, 3]
+
+
+def test_a_batch_of_many_versions_of_one_rule_reads_the_current_one() -> None:
+    gem = make_tenant()
+    rule = make_tenant_rule(gem, "https://ads.example.com/?e={{event_name}}")
+    for number in range(5):
+        record(gem, event())
+        decide()
+        correct(gem, rule, url=f"https://ads.example.com/{number}?e={{{{event_name}}}}")
+
+    with database.as_role(roles.WORKER):
+        postbacks = [lease.postback for lease in claim_due(100)]
+        loaded = load_rendering_rules((p.rule_id, p.rule_version, False) for p in postbacks)
+        rendered = render_postbacks(postbacks)
+
+    assert sorted(postback.rule_version for postback in postbacks) == [1, 2, 3, 4, 5]
+    assert loaded.rules.keys() == {(rule.pk, 6)}
+    assert {each.rendering.request.url for each in rendered if each.rendering} == {
+        "https://ads.example.com/4?e=purchase"
+    }
+
+
+def test_versions_that_are_too_large_together_are_rendered_in_batches_and_small_ones_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gem, quiet = make_tenant(), make_tenant("Quiet")
+    rule = make_tenant_rule(gem, "https://ads.example.com/?e={{event_name}}", body_type="raw")
+    make_tenant_rule(quiet, "https://ads.example.com/?e={{event_name}}")
+    for number in range(5):
+        correct(gem, rule, method="POST", body=f"{number}" * 10_000)
+        record(gem, event())
+        decide()
+    record(quiet, event())
+    decide()
+    monkeypatch.setattr(compiled, "_LOADED_TOGETHER", 15_000)
+
+    batches = []
+    with database.as_role(roles.WORKER):
+        # As people resend what they want sent as it was decided.
+        left = [
+            replace(lease.postback, pinned_version=lease.postback.rule_version)
+            for lease in claim_due(100)
+        ]
+        while left and len(batches) < 10:
+            rendered = render_postbacks(left)
+            batches.append(
+                [p.organization_id for p, r in zip(left, rendered, strict=True) if r.rendering]
+            )
+            left = [p for p, r in zip(left, rendered, strict=True) if r.over_budget]
+
+    assert not left
+    assert quiet.organization.pk in batches[0]
+    assert [len(batch) for batch in batches] == [3, 2, 1]

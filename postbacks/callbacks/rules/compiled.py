@@ -8,6 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -54,6 +55,8 @@ JOIN unnest(%(rules)s::bigint[], %(numbers)s::integer[]) AS named (rule_id, numb
   ON named.rule_id = v.rule_id AND v.number IN (named.number, r.version)
 ORDER BY r.id
 """
+
+_LOAD_RENDERING = load_sql("postbacks.callbacks", "load_rendering_rules")
 
 _MARK_EXPENSIVE = """
 UPDATE callback_rule SET expensive_version = marked.version, expensive_at = now(),
@@ -266,6 +269,46 @@ def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, Com
     return {(rule.rule_id, rule.version): rule for rule in rules}
 
 
+@dataclass(frozen=True, slots=True)
+class RenderingRules:
+    """What a batch of postbacks is rendered by; a version that can't be read is missing.
+
+    `partners` are those of the versions that decided them. What is `beyond` would have taken too
+    much memory together with the others.
+    """
+
+    rules: Mapping[RuleVersion, CompiledRule]
+    partners: Mapping[RuleVersion, int | None]
+    beyond: AbstractSet[RuleVersion]
+    current: Mapping[int, int]  # version of each rule
+
+
+def load_rendering_rules(versions: Iterable[tuple[int, int, bool]]) -> RenderingRules:
+    """Return the rules of postbacks, by rule, the version that decided, and whether it is pinned.
+
+    A rule renders by its current version, unless that of a postback is pinned.
+    """
+    named = sorted(set(versions))
+    rows = prepared.fetch(
+        _RenderingRow,
+        _LOAD_RENDERING,
+        {
+            "rules": [rule for rule, _, _ in named],
+            "numbers": [number for _, number, _ in named],
+            "pinned": [is_pinned for _, _, is_pinned in named],
+            "most": _LOADED_TOGETHER,
+        },
+    )
+    return RenderingRules(
+        rules={(rule.rule_id, rule.version): rule for rule in _rules_of(rows)},
+        partners={(row.rule_id, row.number): row.partner_id for row in rows},
+        beyond={
+            (row.rule_id, row.number) for row in rows if row.is_rendered and row.definition is None
+        },
+        current={row.rule_id: row.current_version for row in rows},
+    )
+
+
 def mark_expensive(rules: Mapping[RuleVersion, float]) -> None:
     """Note on rules that their conditions took so many seconds for one event, once a minute."""
     now = time.monotonic()
@@ -297,6 +340,12 @@ class _VersionRow:
     current_version: int
     status: str
     definition: str | None  # None: too much for this load
+
+
+@dataclass(slots=True)
+class _RenderingRow(_VersionRow):
+    partner_id: int | None
+    is_rendered: bool
 
 
 def _rules_of(rows: Iterable[_VersionRow]) -> list[CompiledRule]:
