@@ -39,6 +39,7 @@ _DUE = 100_000
 _ANSWERS_AFTER = 0.2  # seconds, of the slow partner
 _MOST_TIMES = 2.0
 _WARM_UP_SECONDS = 3.0
+_SWITCH_SECONDS = 0.0005  # or the sender of a neighbor, in this process too, holds up the other's
 _SETTLE_SECONDS = 120.0
 _QUIET_SECONDS = 3.0  # in which a neighbor gets under way, and what it has begun ends
 _LONG_TEXT = 30_000  # letters; all parameters of an event have 32 KB
@@ -80,6 +81,7 @@ class _Load:
 
 def measure(stage: Stage, plan: Plan, say: Callable[[str], None], *, letters: str = "abcde") -> Row:
     """Measure the neighbors of these letters in every round."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
     quiet = Account(stage.server, stage.sink.url, name="Quiet Cove")
     side = _side_of(stage, quiet)
     capacity = whole_way.measure(stage, len(stage.sides) - 1, plan.whole[-1])

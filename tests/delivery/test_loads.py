@@ -89,7 +89,7 @@ def test_whoever_takes_much_is_served_by_all_again_once_others_have_nothing(
     host.work({BUSY: 0.9}, {BUSY: 0.5, QUIET: 0.05})
     assert host.served() == [{BUSY}, ALL - {BUSY}]
 
-    host.work({BUSY: 0.9}, {}, seconds=11.0)
+    host.work({BUSY: 0.9}, {}, seconds=31.0)
 
     assert host.served() == [ALL, ALL]
 
