@@ -67,7 +67,7 @@ def set_up(partner_url: str) -> DemoOrganization:
         return DemoOrganization(
             organization=organization,
             apps=apps,
-            sdk_keys={name: _replace_sdk_key(app) for name, app in apps.items()},
+            sdk_keys={name: replace_sdk_key(app) for name, app in apps.items()},
             links={
                 (link.campaign.partner.name, DemoApp(link.campaign.app.platform)): link.token
                 for link in TrackingLink.objects.filter(name=LINK_NAME).select_related(
@@ -97,7 +97,7 @@ def _ensure_empty_organization(owner_email: str) -> None:
     Membership.objects.get_or_create(organization=empty, user=owner, defaults={"role": Role.OWNER})
 
 
-def _replace_sdk_key(app: App) -> str:
+def replace_sdk_key(app: App) -> str:
     for old in SdkKey.objects.filter(app=app, name=_DEMO_KEY, revoked_at=None):
         old.revoke()
     fresh = keys.make_key(keys.SDK_KEY)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import OperationalError
 from tqdm import tqdm
 
+from postbacks.demo import living
 from postbacks.demo.child_processes import DemoError, free_port
 from postbacks.demo.configuration import BUNDLE_IDS
 from postbacks.demo.evaluation import measured
@@ -38,10 +39,17 @@ class Demo:
     """A run of the demo in one data folder."""
 
     def __init__(
-        self, *, port: int, once: bool, devices: int, say: Callable[[str], object]
+        self,
+        *,
+        port: int,
+        once: bool,
+        devices: int,
+        lives: bool,
+        say: Callable[[str], object],
     ) -> None:
         self.folder: Path = settings.DATA_DIR
         self.once = once
+        self.lives = lives and not once  # goes on playing after its day
         self.devices = devices
         self.say = say
         self.services = Services(self.folder, port, say)
@@ -58,7 +66,7 @@ class Demo:
             if self.once:
                 return self._run_once(demo, started)
             self._send_saved_day(demo)
-            self._wait_until_stopped()
+            self._wait_until_stopped(demo)
         finally:
             self.say("Stopping …")
             self.services.stop()
@@ -142,6 +150,7 @@ class Demo:
             "app": str(demo.apps[DemoApp.IOS].public_id),
             "bundle_id": BUNDLE_IDS[DemoApp.IOS],
             "tracking_link": self._tracking_link(demo),
+            "live": self.lives,
         }
         temporary = self.folder / f"{CONNECTION_FILE}.new"
         temporary.touch(mode=0o600)
@@ -154,13 +163,20 @@ class Demo:
     def _remove_connection_file(self) -> None:
         (self.folder / CONNECTION_FILE).unlink(missing_ok=True)
 
-    def _wait_until_stopped(self) -> None:
+    def _wait_until_stopped(self, demo: DemoOrganization) -> None:
         self.say(f"Mails, such as invitations, are printed into {self.folder / 'web.log'}.")
+        players = None
+        if self.lives:
+            url = self.services.partner_url
+            players = living.Players(HOST, self.services.port, demo, url)
+            self.say(f"Players of {living.NAME} go on playing (LIVE=0 switches that off).")
         self.say(f"Up at {self.services.url}/admin/ until Ctrl-C.")
         try:
             while True:
-                time.sleep(0.5)
+                time.sleep(living.EVERY)
                 self.services.check()
+                if players:
+                    players.play_on()
         finally:
             self._remove_connection_file()
 

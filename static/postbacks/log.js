@@ -197,7 +197,7 @@
       results.replaceChildren(...page.getElementById("results").childNodes);
       prepareRows(results);
       button.hidden = true;
-      state.textContent = `Renewed ${new Date().toLocaleTimeString()}`;
+      state.textContent = "Renewed by itself: what is new stands on top.";
     }
 
     async function ask() {

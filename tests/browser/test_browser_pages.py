@@ -35,6 +35,18 @@ def test_a_page_is_for_everybody(
         assert not findings, "\n".join(findings)
 
 
+@pytest.mark.parametrize("kind", ["app", "partner"])
+def test_a_set_up_tab_is_for_everybody(kind: str, site: Site, owners_page: Page) -> None:
+    (route,) = (
+        each for each in _ROUTES if each.template.endswith(f"/{kind}/%(object_id)s/change/")
+    )
+    with watched(owners_page, home=site.url):
+        looks.show_on_desk(owners_page)
+        owners_page.goto(f"{address(route, site.story)}?tab=setup")
+
+        assert faults(owners_page) == []
+
+
 def test_what_an_analyst_can_only_read_is_for_everybody(browser: Browser, site: Site) -> None:
     forms = [address(route, site.story) for route in _ROUTES if route.template.endswith("/change/")]
     findings = []

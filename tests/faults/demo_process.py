@@ -34,6 +34,7 @@ class DemoProcess:
             # What the demo would restart itself with, loading everything twice.
             "POSTBACKS_DEMO": "1",
             "ALLOW_PRIVATE_DESTINATIONS": "127.0.0.0/8",
+            "LIVE": "0",  # tests count what they send
         }
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(

@@ -40,7 +40,11 @@ class Command(RecordedCommand):
             if options["reset"]:
                 run.reset(settings.DATA_DIR)
             demo = run.Demo(
-                port=port, once=once, devices=int(str(options["devices"])), say=self._say
+                port=port,
+                once=once,
+                devices=int(str(options["devices"])),
+                lives=environment.parsed("LIVE", environment.boolean, default=True),
+                say=self._say,
             )
             is_as_expected = demo.run()
         except (DemoError, EmbeddedServerError) as error:
