@@ -12,7 +12,7 @@ import os
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from heapq import nlargest
 from pathlib import Path
@@ -25,11 +25,11 @@ _MUCH = 0.15  # of one pump's time: whoever takes less is in nobody's way
 _MUCH_OF_MOST = 2 / 3  # ... and whoever takes less than this part of the largest load takes little
 _NEIGHBOR_SECONDS = 30.0  # since it last had something, an organization is one with little
 _ALIVE_SECONDS = 2.5  # since a pump's last note: one that sleeps wakes for its heartbeats
-_FRESH_SECONDS = 0.02  # in which the notes are neither written nor read again
+_FRESH_SECONDS = 0.005  # in which the notes are neither written nor read again
 _MOST_PUMPS = 64  # of one host
 _MOST_NOTED = 32  # organizations in a pump's note
 _HEAD = struct.Struct("<d")  # when it was written, by the host's monotonic clock
-_LOAD = struct.Struct("<qd")  # an organization and its load
+_LOAD = struct.Struct("<qd?")  # an organization, its load, and whether it takes much
 _SIZE = _HEAD.size + _MOST_NOTED * _LOAD.size
 
 
@@ -105,52 +105,71 @@ class Loads:
         if now - self._shared_at < _FRESH_SECONDS:
             return
         self._shared_at = now
-        for organization_id, (_, at) in list(self._own.items()):
-            if at < now - _NEIGHBOR_SECONDS:
-                del self._own[organization_id]
+        self._own = {
+            each: load for each, load in self._own.items() if load[1] >= now - _NEIGHBOR_SECONDS
+        }
         loads = Counter({each: self._load(each, now) for each in self._own})
-        alive = {self.slot}
+        own = dict(loads)
+        busy_by_slot: dict[int, frozenset[int]] = {}
         if self._file is not None:
             try:
-                os.pwrite(self._file, self._note_of(loads, now), self.slot * _SIZE)
-                for slot, others in self._notes_of_others(now).items():
-                    alive.add(slot)
+                for slot, (others, busy) in self._notes_of_others(now).items():
+                    busy_by_slot[slot] = busy
                     loads.update(others)
+            except OSError:
+                logger.debug("What organizations take could not be read", exc_info=True)
+        # The first that lives decides for all: with views of their own, they could leave an
+        # organization to each other.
+        first = min(busy_by_slot, default=self.slot)
+        busy = busy_by_slot[first] if first < self.slot else self._busy_of(loads)
+        self._serve(busy, {self.slot, *busy_by_slot})
+        if self._file is not None:
+            try:
+                os.pwrite(self._file, self._note_of(own, busy, now), self.slot * _SIZE)
             except OSError:  # the disk is full
                 logger.debug("What organizations take could not be shared", exc_info=True)
-        self._serve(loads, alive)
 
     def _load(self, organization_id: int, now: float) -> float:
         load, at = self._own.get(organization_id, (0.0, now))
         return load * math.pow(0.5, (now - at) / _HALF_LIFE)
 
-    def _note_of(self, loads: Mapping[int, float], now: float) -> bytes:
-        noted = list(loads.items())
+    def _note_of(self, loads: Mapping[int, float], busy: Collection[int], now: float) -> bytes:
+        noted = {**dict.fromkeys(busy, 0.0), **loads}
         if len(noted) > _MOST_NOTED:
-            noted = nlargest(_MOST_NOTED, noted, key=lambda each: each[1])
-        return (_HEAD.pack(now) + b"".join(_LOAD.pack(*each) for each in noted)).ljust(_SIZE, b"\0")
+            most = nlargest(_MOST_NOTED, noted, key=lambda each: (each in busy, noted[each]))
+            noted = {each: noted[each] for each in most}
+        entries = [_LOAD.pack(each, load, each in busy) for each, load in noted.items()]
+        return (_HEAD.pack(now) + b"".join(entries)).ljust(_SIZE, b"\0")
 
-    def _notes_of_others(self, now: float) -> dict[int, dict[int, float]]:
-        """Return what other pumps have noted that live, by their slot."""
+    def _notes_of_others(self, now: float) -> dict[int, tuple[dict[int, float], frozenset[int]]]:
+        """Return what other pumps have noted that live, by their slot: loads, and who is busy."""
         notes = {}
         data = os.pread(self._file, self.pumps * _SIZE, 0)  # type: ignore[arg-type]  # it is open
         for slot in range(len(data) // _SIZE):
             note = data[slot * _SIZE : (slot + 1) * _SIZE]
             (at,) = _HEAD.unpack_from(note)
             if slot != self.slot and abs(now - at) < _ALIVE_SECONDS:
-                notes[slot] = dict(_LOAD.iter_unpack(note[_HEAD.size :]))
-                notes[slot].pop(0, None)
+                entries = [each for each in _LOAD.iter_unpack(note[_HEAD.size :]) if each[0]]
+                loads = {organization_id: load for organization_id, load, _ in entries}
+                notes[slot] = (loads, frozenset(each for each, _, is_busy in entries if is_busy))
         return notes
 
-    def _serve(self, loads: Mapping[int, float], alive: set[int]) -> None:
-        """Divide the pumps if some organizations take much and others little."""
+    def _busy_of(self, loads: Mapping[int, float]) -> frozenset[int]:
+        """Return the organizations that take much; none if all do."""
         much = max(_MUCH, _MUCH_OF_MOST * max(loads.values(), default=0.0))
-        busy = frozenset(
+        busy = [
             each
             for each, load in loads.items()
-            if load >= (much / 2 if each in self._served.named else much)  # or it would come and go
-        )
+            if load >= (much / 2 if each in self._served.named else much)  # or it would flicker
+        ]
+        if len(busy) == len(loads):
+            return frozenset()
+        return frozenset(nlargest(_MOST_NOTED, busy, key=lambda each: loads[each]))
+
+    def _serve(self, busy: frozenset[int], alive: Set[int]) -> None:
+        """Serve the busy ones or all others, if there are pumps for both."""
         for_busy = {slot for slot in alive if slot < self.pumps // 2}
-        if len(busy) == len(loads) or not for_busy or for_busy == alive:
-            busy = frozenset()
-        self._served = Served(busy, self.slot in for_busy) if busy else EVERYBODY
+        if busy and for_busy and for_busy != alive:
+            self._served = Served(busy, self.slot in for_busy)
+        else:
+            self._served = EVERYBODY

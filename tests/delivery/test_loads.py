@@ -1,5 +1,6 @@
 """While one organization takes much of the pumps' time, others have pumps that it does not take."""
 
+import random
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from postbacks.delivery.loads import Loads
 
 BUSY, BUSY_TOO, QUIET, QUIET_TOO = 1, 2, 3, 4
+ORDER = [1, 2, 3, 4]
 ALL: set[int] = {BUSY, BUSY_TOO, QUIET, QUIET_TOO}
 
 
@@ -101,6 +103,24 @@ def test_one_that_is_near_the_bound_does_not_come_and_go(tmp_path: Path) -> None
     for share in (0.1, 0.16, 0.12, 0.2):
         host.work({BUSY: share}, {QUIET: 0.02}, seconds=2.0)
         assert host.served() == [{BUSY}, ALL - {BUSY}]
+
+
+def test_each_organization_is_served_by_a_pump_however_loads_change(tmp_path: Path) -> None:
+    """With views of their own, two pumps that remember differently left one to each other."""
+    host = Host(tmp_path)
+    choose = random.Random(7)  # noqa: S311  # no secret
+    for _ in range(300):
+        taken = [
+            {each: choose.choice((0.0, 0.02, 0.1, 0.2, 0.4)) for each in choose.sample(ORDER, 3)}
+            for _ in host.pumps
+        ]
+        host.now += choose.choice((0.0, 0.0, 0.5))  # a pump reads late what another has noted
+        for pump, shares in zip(host.pumps, taken, strict=True):
+            for organization_id, share in shares.items():
+                pump.note([organization_id], share)
+        host.divide()
+
+        assert set.union(*host.served()) == ALL
 
 
 @pytest.mark.parametrize("dead", [0, 1])
