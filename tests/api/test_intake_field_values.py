@@ -500,6 +500,44 @@ def test_what_stands_nowhere_in_a_body_is_missed_in_no_event(members) -> None:
         assert EventChecker(REPORTER, clock, body).check(item) == thorough
 
 
+def test_each_event_of_a_request_is_checked_as_if_it_came_alone() -> None:
+    """What they have in common is read once, and remarked on in each."""
+    uuid = "6d92078a-8246-4ba4-ae5b-76104861e7dc"
+    sent = [
+        {"idfa": uuid.upper()},
+        {"gaid": uuid.upper()},
+        {"gaid": uuid},
+        {"android_id": uuid},
+        {"install_id": uuid, "idfa": "null"},
+        {"install_id": "{" + uuid + "}"},
+        {"install_id": "device-1"},
+        {"customer_user_id": "device-1"},
+        {"idfv": "device-1"},
+        {"customer_user_id": "", "install_id": ""},
+        {"click_id": "{click_id}", "gclid": "device-1"},
+        {"ip_address": "203.0.113.7"},
+        {"ip_address": "::ffff:203.0.113.7"},
+        {"ip_address": " 203.0.113.7"},
+        {"ip_address": ""},
+        {"ip_address": "here"},
+        {"ip_address": None},
+        {"event_name": " open "},
+        {"event_name": "   "},
+        {"event_name": "a\u200bb"},
+        {"country": "uk", "ip_address": "203.0.113.7"},
+    ]
+    events = [{"event_id": str(uuid4()), "event_name": "open", **members} for members in sent]
+    for own_address in (None, "203.0.113.7", "::ffff:203.0.113.7"):
+        reporter = replace(REPORTER, ip_address=own_address)
+        clock = DeviceClock(datetime.now(UTC))
+        checker = EventChecker(reporter, clock)
+
+        together = [checker.check(event) for event in [*events, *reversed(events)]]
+
+        alone = [check_event(event, reporter=reporter, now=clock.now) for event in events]
+        assert together == [*alone, *reversed(alone)]
+
+
 def test_a_user_agent_is_searched_like_a_body() -> None:
     reporter = replace(REPORTER, user_agent="Gem\0Harbor")
     item, body = {"event_name": "open"}, b'{"event_name": "open"}'

@@ -107,6 +107,13 @@ class EventChecker:
         )
         # A number takes at most twice as many bytes where it is measured as where it was sent.
         self._may_be_large = body is None or len(body) > MAX_PARAMS_BYTES // 2
+        # What the events of one device, or of one server, have in common is read once.
+        self._plain_ids: set[tuple[str, str]] = set()  # kept as they are, and nothing is odd
+        self._devices: dict[tuple[str, str], str] = {}
+        self._places: dict[
+            str | None, tuple[str, str | None]
+        ] = {}  # address and country; None: own
+        self._names: dict[str, str] = {}  # those of events that people can see
 
     def check(self, item: object) -> CheckedEvent:
         """Return an event as it is stored, or its errors."""
@@ -133,7 +140,7 @@ class EventChecker:
         return checked
 
     def _fill(self, checked: CheckedEvent, event: EventFields, item: Mapping[str, object]) -> None:
-        reporter, errors = self._reporter, checked.errors
+        errors = checked.errors
         params = event.params or {}
         if not item.keys() <= FIELD_NAMES:
             params = _with_unknown_fields(params, item, checked.warnings)
@@ -145,16 +152,16 @@ class EventChecker:
         fields: dict[str, object] = {
             name: value for name, value in item.items() if name in _TEXTS and value is not None
         }
-        ids = _read_ids(item, fields, checked)
+        ids = self._read_ids(item, fields, checked)
         if lacks_currency(event.revenue, event.price, event.currency):
             checked.warnings["currency"] = NO_CURRENCY
         row: dict[str, object] = {
             "event_id": _event_id(event, errors),
-            "event_name": _event_name(event, errors),
+            "event_name": self._names.get(event.event_name) or self._event_name(event, errors),
             "event_time": "",
-            "bundle_id": _bundle_id(event, reporter, errors),
-            "platform": event.platform or reporter.platform,
-            "device": _device(ids),
+            "bundle_id": _bundle_id(event, self._reporter, errors),
+            "platform": event.platform or self._reporter.platform,
+            "device": self._device(ids),
             "customer_user_id": ids.get("customer_user_id", ""),
             "revenue": _amount("revenue", event.revenue, errors),
             "currency": _currency(event, errors),
@@ -162,11 +169,106 @@ class EventChecker:
             "params": params,
         }
         checked.row = row
-        _complete(fields, event, reporter, errors)
+        self._complete(fields, event, errors)
         if not _RARE.isdisjoint(item):
             _add_rare_fields(fields, event, checked.warnings)
         row["event_time"] = self._event_time(event, checked, fields)
         errors += self._storage_errors(row, params)
+
+    def _event_name(self, event: EventFields, errors: list[FieldError]) -> str:
+        name = event.event_name.strip()
+        if is_visible(name):
+            self._names[event.event_name] = name
+        else:
+            hidden = hidden_character(name)
+            reason = f"holds {hidden}" if hidden else "has no visible character"
+            detail = f"{refusals.quote(name)} {reason}. Write a name such as “purchase”."
+            errors.append(FieldError("/event_name", detail))
+        return name
+
+    def _read_ids(
+        self, item: Mapping[str, object], fields: dict[str, object], checked: CheckedEvent
+    ) -> dict[str, str]:
+        """Return an event's ids, each spelled in its one way, without what only stands for one.
+
+        `fields` get them too.
+        """
+        ids: dict[str, str] = {}
+        for name, value in item.items():
+            if name not in ID_NAMES or not isinstance(value, str):
+                continue
+            if value and (name, value) not in self._plain_ids:
+                value = self._read_id(name, value, fields, checked)
+                if not value:
+                    continue
+            fields[name] = value
+            if value:
+                ids[name] = value
+        fields.pop("customer_user_id", None)  # it has a column
+        return ids
+
+    def _read_id(
+        self, name: str, value: str, fields: dict[str, object], checked: CheckedEvent
+    ) -> str:
+        """Return an id in the form in which it is kept; "" if it is none; `checked` says why.
+
+        `fields` keep it as it was written, where older rows may have it so, or what stood in its
+        place.
+        """
+        if identifiers.is_spelled_well(name, value):
+            self._plain_ids.add((name, value))
+            return value
+        normalized = identifiers.read_id(name, value)
+        if not normalized:
+            checked.warnings[name] = f"{why_no_id(value)} {_LEFT_OUT}"
+            checked.left_out_ids += (name,)
+            _mark(fields, identifiers.LEFT_OUT_IDS, name, value.strip()[:_LONGEST_MARK])
+            return ""
+        if odd := identifiers.why_odd(name, normalized):
+            checked.warnings[name] = odd
+        elif normalized == value:
+            self._plain_ids.add((name, value))
+        if normalized != value and identifiers.is_irregular(value, normalized):
+            _mark(fields, identifiers.AS_WRITTEN, name, value)
+        return normalized
+
+    def _device(self, ids: Mapping[str, str]) -> str:
+        for name in DEVICE_IDS:
+            if name in ids:
+                best = name, ids[name]
+                if best not in self._devices:
+                    self._devices[best] = identifiers.device_key(*best)
+                return self._devices[best]
+        return ""
+
+    def _complete(
+        self, fields: dict[str, object], event: EventFields, errors: list[FieldError]
+    ) -> None:
+        """Fill in what the request itself says of its device, and check what types can't."""
+        address, country = self._place(event, errors)
+        if address:
+            fields["ip_address"] = address
+        if event.user_agent is None and self._reporter.user_agent:
+            fields["user_agent"] = self._reporter.user_agent
+        if event.country is not None:
+            if not _COUNTRY.fullmatch(event.country):
+                errors.append(FieldError("/country", refusals.not_country(event.country)))
+            fields["country"] = canonical_country(event.country)
+        elif country:
+            fields["country"] = country
+        if event.price is not None:
+            fields["price"] = _amount("price", event.price, errors)
+
+    def _place(self, event: EventFields, errors: list[FieldError]) -> tuple[str, str | None]:
+        """Return an event's address, "" without one, and the address's country."""
+        sent = event.ip_address
+        if sent not in self._places:
+            address = self._reporter.ip_address or "" if sent is None else normalized_address(sent)
+            if not address and sent is not None:
+                errors.append(FieldError("/ip_address", refusals.not_address(sent)))
+                return "", None
+            self._places[sent] = address, country_of(address) if address else None
+        return self._places[sent]
 
     def _event_time(
         self, event: EventFields, checked: CheckedEvent, fields: dict[str, object]
@@ -267,16 +369,6 @@ def _event_id(event: EventFields, errors: list[FieldError]) -> str:
         return ""
 
 
-def _event_name(event: EventFields, errors: list[FieldError]) -> str:
-    name = event.event_name.strip()
-    if not is_visible(name):
-        hidden = hidden_character(name)
-        reason = f"holds {hidden}" if hidden else "has no visible character"
-        detail = f"{refusals.quote(name)} {reason}. Write a name such as “purchase”."
-        errors.append(FieldError("/event_name", detail))
-    return name
-
-
 def _bundle_id(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> str:
     if event.bundle_id is None:
         if len(reporter.bundle_ids) > 1:
@@ -307,56 +399,9 @@ def _with_unknown_fields(
     return {**unknown, **own}
 
 
-def _read_ids(
-    item: Mapping[str, object], fields: dict[str, object], checked: CheckedEvent
-) -> dict[str, str]:
-    """Return the ids of an event, each spelled in its one way, without what only stands for one.
-
-    `fields` get them too.
-    """
-    ids: dict[str, str] = {}
-    for name, value in item.items():
-        if name not in ID_NAMES or not isinstance(value, str):
-            continue
-        if value and not identifiers.is_spelled_well(name, value):
-            value = _read_odd_id(name, value, fields, checked)
-            if not value:
-                continue
-        fields[name] = value
-        if value:
-            ids[name] = value
-    fields.pop("customer_user_id", None)  # it has a column
-    return ids
-
-
-def _read_odd_id(name: str, value: str, fields: dict[str, object], checked: CheckedEvent) -> str:
-    """Return an id in the form in which it is kept; "" if it is none. `checked` says what is odd.
-
-    `fields` keep it as it was written, where older rows may have it so, or what stood in its place.
-    """
-    normalized = identifiers.read_id(name, value)
-    if not normalized:
-        checked.warnings[name] = f"{why_no_id(value)} {_LEFT_OUT}"
-        checked.left_out_ids += (name,)
-        _mark(fields, identifiers.LEFT_OUT_IDS, name, value.strip()[:_LONGEST_MARK])
-        return ""
-    if odd := identifiers.why_odd(name, normalized):
-        checked.warnings[name] = odd
-    if normalized != value and identifiers.is_irregular(value, normalized):
-        _mark(fields, identifiers.AS_WRITTEN, name, value)
-    return normalized
-
-
 def _mark(fields: dict[str, object], mark: str, name: str, value: str) -> None:
     marks = fields.get(mark)
     fields[mark] = {**marks, name: value} if isinstance(marks, dict) else {name: value}
-
-
-def _device(ids: Mapping[str, str]) -> str:
-    for name in DEVICE_IDS:
-        if name in ids:
-            return identifiers.device_key(name, ids[name])
-    return ""
 
 
 def _amount(name: str, amount: Decimal | None, errors: list[FieldError]) -> Decimal | None:
@@ -378,24 +423,6 @@ def _currency(event: EventFields, errors: list[FieldError]) -> str:
     return code
 
 
-def _complete(
-    fields: dict[str, object], event: EventFields, reporter: Reporter, errors: list[FieldError]
-) -> None:
-    """Fill in what the request itself says of its device, and check what PostgreSQL can't."""
-    if address := _address(event, reporter, errors):
-        fields["ip_address"] = address
-    if event.user_agent is None and reporter.user_agent:
-        fields["user_agent"] = reporter.user_agent
-    if event.country is not None:
-        if not _COUNTRY.fullmatch(event.country):
-            errors.append(FieldError("/country", refusals.not_country(event.country)))
-        fields["country"] = canonical_country(event.country)
-    elif address and (country := country_of(address)):
-        fields["country"] = country
-    if event.price is not None:
-        fields["price"] = _amount("price", event.price, errors)
-
-
 def _add_rare_fields(
     fields: dict[str, object], event: EventFields, warnings: dict[str, str]
 ) -> None:
@@ -410,15 +437,6 @@ def _add_rare_fields(
             value = str(value)
         fields[name] = value
     warnings |= _unread_times(event)
-
-
-def _address(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> str | None:
-    if event.ip_address is None:
-        return reporter.ip_address
-    address = normalized_address(event.ip_address)
-    if not address:
-        errors.append(FieldError("/ip_address", refusals.not_address(event.ip_address)))
-    return address
 
 
 def _unread_times(event: EventFields) -> dict[str, str]:
