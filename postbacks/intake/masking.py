@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from postbacks.intake.events.fields import FIELD_NAMES
-from postbacks.intake.events.lenient_json import FlawedItem, NoJsonNumber
+from postbacks.intake.events.lenient_json import FlawedItem, NoJsonNumber, storable
 from postbacks.intake.links.vocabulary import CANONICAL
 from postbacks.intake.receipts import FieldError
 from postbacks.intake.tenjin.parameters import NAMES as TENJIN_NAMES
@@ -159,7 +159,7 @@ class _Walk:
         for name, value in members.items():
             if not self._goes_on(depth):
                 return
-            text = str(name)
+            text = storable(str(name))  # its flaw may be half a character
             is_of_event = field in {"", "events", "touchpoints"}
             # Deeper names may be a person's: developers write what they want there.
             is_open = is_of_event or field == "params"
@@ -182,7 +182,7 @@ class _Walk:
     def _text(self, text: str, field: str) -> str:
         if len(text) > _MOST_OF_TEXT:
             self.is_cut = True
-        cut = text[:_MOST_OF_TEXT]
+        cut = storable(text[:_MOST_OF_TEXT])
         shown = open_text(field, cut) if field in _ABOUT_NOBODY else masked_text(cut)
         self._room -= len(shown) + 3
         return shown
