@@ -107,9 +107,17 @@ def _stored_opens(
 
 
 def _known_install(credited: CreditedOpening, ids: Mapping[UUID, int]) -> KnownInstall:
-    install = credited.opening.install
-    id_ = ids.get(install.public_id, 0)
-    return replace(install, id=id_, kind=credited.kind, facts=credited.facts())
+    install, facts = credited.opening.install, credited.facts()
+    columns = recording.credit_columns(credited, facts)
+    return replace(
+        install,
+        id=ids.get(install.public_id, 0),
+        kind=credited.kind,
+        facts=facts,
+        campaign_id=columns["campaign_id"],
+        link_id=columns["link_id"],
+        touchpoint=columns["touchpoint"],
+    )
 
 
 def _installs_of(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -87,10 +88,10 @@ def save_last_opens(opens: Iterable[tuple[int, UUID, datetime]]) -> None:
         )
 
 
-def credit_columns(credited: CreditedOpening, facts: AttributionFacts) -> dict[str, object]:
+def credit_columns(credited: CreditedOpening, facts: AttributionFacts) -> dict[str, Any]:
     """Return the columns of a credit, which are the same on the install and on its version."""
     credit = credited.verdict.credit
-    columns: dict[str, object] = {"attribution_type": facts.type, "method": facts.method or ""}
+    columns: dict[str, Any] = {"attribution_type": facts.type, "method": facts.method or ""}
     if credit.touchpoint is not None:
         return {
             **columns,

@@ -76,16 +76,16 @@ def percent(share: float) -> str:
     return f"{share:.1f}".removesuffix(".0") + f"{_NBSP}%"
 
 
-def change(count: int, before: int) -> str:
-    """Return the change to the day before; empty for small counts, whose changes are noise."""
+def change(count: int, before: int, period: str = "the day before") -> str:
+    """Return the change to the period before; empty for small counts, whose changes are noise."""
     if before < 20:
         return ""
     percents = round(100 * (count - before) / before)
     if percents == 0:
-        return "as many as the day before"
+        return f"as many as {period}"
     if percents >= 1_000:
-        return f"{round(count / before):,} times the day before"
-    return f"{percents:+d}{_NBSP}% to the day before".replace("-", "\N{MINUS SIGN}")
+        return f"{round(count / before):,} times {period}"
+    return f"{percents:+d}{_NBSP}% to {period}".replace("-", "\N{MINUS SIGN}")
 
 
 def seconds(length: float) -> str:

@@ -27,8 +27,7 @@ def test_metrics_say_what_was_counted_by_each_subject() -> None:
     rule = make.make_tenant_rule(gem, partner=partner, name="Purchases", triggers=["purchase"])
     make.make_tenant_rule(gem, URL, partner=None, name="Needs IDFA", triggers=["purchase"])
     touch(gem, link)
-    record(gem, event("open", gaid=GAID))
-    work()
+    record(gem, event("open", gaid=GAID))  # decided together with what follows
     money = ({"revenue": "4.99", "currency": "EUR"}, {"revenue": "1.50", "currency": "USD"}, {})
     record(gem, *(event("purchase", gaid=GAID, **fields) for fields in money))
     work()

@@ -1,7 +1,7 @@
 """A test send: one real request of a saved rule, logged as a test and counted nowhere."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,8 +13,7 @@ from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.versions import save_rule
 from postbacks.delivery.http.destinations import parse_networks
 from postbacks.infrastructure.rate_limits.counting import RateLimit
-from postbacks.insights.overview.last_day import clock_hours, read_last_day
-from postbacks.insights.overview.reading import read_newest_failures
+from postbacks.insights.overview.reading import read_newest_failures, read_overview
 from postbacks.models import CallbackRule, DuePostback, Postback, RuleStatus
 from tests import make
 from tests.api.calling import PROBLEM, Program, owner_of, report
@@ -209,9 +208,9 @@ def test_it_is_counted_nowhere_and_suspends_nothing(partners: Partners, reply: b
     _tested(made, rule)
 
     now = datetime.now(UTC)
-    hours = clock_hours(now - timedelta(days=1), now, ZoneInfo("UTC"))
     with tenant(made.organization.pk):
-        assert read_last_day(hours).total.total == 0
+        overview = read_overview(now=now, zone=ZoneInfo("UTC"))
+        assert (overview.figures.wanted, overview.figures.attempts) == (0, 0)
         assert read_newest_failures(now) == []
         assert CallbackRule.objects.get().status == RuleStatus.ACTIVE
 

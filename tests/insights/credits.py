@@ -7,7 +7,7 @@ from decimal import Decimal
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
-from postbacks.models import Event, EventKey, Install, Touchpoint
+from postbacks.models import Event, EventKey, FigureChange, FigureKind, Install, Touchpoint
 from tests.database import as_role
 from tests.insights.logs import make_day
 
@@ -45,7 +45,7 @@ def make_install(
     """Write an install that is credited to a link."""
     make_day(at)
     with as_role(roles.WORKER), tenant(link.organization_id):
-        return Install.objects.create(
+        made = Install.objects.create(
             **{
                 "app_id": link.campaign.app_id,
                 "device": device or str(uuid.uuid4()),
@@ -60,6 +60,17 @@ def make_install(
                 **fields,
             }
         )
+        FigureChange.objects.create(
+            kind=FigureKind.INSTALL,
+            at=at.replace(second=0, microsecond=0),
+            app_ref=made.app_id,
+            partner_ref=made.partner_id or 0,
+            campaign_ref=made.campaign_id or 0,
+            state=made.attribution_type,
+            code=made.kind,
+            count=1,
+        )
+        return made
 
 
 def make_event(

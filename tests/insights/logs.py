@@ -1,5 +1,6 @@
 """Rows of the logs at given moments, as the pipeline would have left them."""
 
+import math
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,7 @@ from django.db import connection
 
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
+from postbacks.insights.figures import STEPS_PER_E
 from postbacks.models import (
     AttemptKind,
     CallbackRule,
@@ -14,6 +16,8 @@ from postbacks.models import (
     Event,
     EventKey,
     EventSource,
+    FigureChange,
+    FigureKind,
     Postback,
     PostbackStatus,
 )
@@ -41,7 +45,7 @@ def make_postback(
             "event_name": "purchase",
             **fields,
         }
-        return Postback.objects.create(
+        made = Postback.objects.create(
             public_id=uuid.uuid4(),
             rule=rule,
             rule_version=1,
@@ -52,6 +56,12 @@ def make_postback(
             status=status,
             **values,
         )
+        _count(FigureKind.EVENT, at, app_ref=of.app.pk, event_name="purchase")
+        if delivered_at and not made.test:
+            code = math.floor(STEPS_PER_E * math.log(seconds))
+            of_rule = {"app_ref": of.app.pk, "rule_ref": rule.pk}
+            _count(FigureKind.DELIVERY, delivered_at, **of_rule, code=str(code))
+        return made
 
 
 def make_attempt(
@@ -60,7 +70,7 @@ def make_attempt(
     """Write the last try of a postback."""
     values = {"number": postback.attempts_made, "started_at": postback.event_received_at, **fields}
     with as_role(roles.WORKER), tenant(of.organization.pk):
-        return DeliveryAttempt.objects.create(
+        made = DeliveryAttempt.objects.create(
             postback=postback,
             event_received_at=postback.event_received_at,
             kind=AttemptKind.AUTO,
@@ -68,6 +78,26 @@ def make_attempt(
             outcome=outcome,
             **values,
         )
+    count_attempts(postback, code=str(made.status_code or made.error), outcome=outcome)
+    return made
+
+
+def count_attempts(postback: Postback, *, code: str, outcome: str = "retry") -> None:
+    """Count an attempt in the figures."""
+    with as_role(roles.WORKER), tenant(postback.organization_id):
+        _count(
+            FigureKind.ATTEMPT,
+            postback.event_received_at,
+            app_ref=postback.app_id or 0,
+            rule_ref=postback.rule_id,
+            state=outcome,
+            code=code,
+        )
+
+
+def _count(kind: FigureKind, moment: datetime, **of: object) -> None:
+    at = moment.replace(second=0, microsecond=0)
+    FigureChange.objects.create(kind=kind, at=at, count=1, **of)
 
 
 def make_day(moment: datetime) -> None:

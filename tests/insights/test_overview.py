@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,10 +11,13 @@ from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
-from postbacks.insights.overview.hours_chart import draw_hours, hour_name, round_ticks
-from postbacks.insights.overview.last_day import clock_hours
+from postbacks.insights.days_chart import round_ticks
+from postbacks.insights.figures import FigureFilter, period
+from postbacks.insights.overview.asked import AskedOverview, asked_overview
+from postbacks.insights.overview.flow import ClockStep, clock_steps
 from postbacks.insights.overview.page import overview_page
 from postbacks.insights.overview.reading import Overview, read_overview
+from postbacks.insights.overview.steps_chart import draw_steps, step_name
 from postbacks.models import (
     CallbackRule,
     DuePostback,
@@ -24,7 +28,7 @@ from postbacks.models import (
 from tests import make
 from tests.database import as_role
 from tests.insights.credits import make_install
-from tests.insights.logs import make_attempt, make_postback
+from tests.insights.logs import count_attempts, make_attempt, make_postback
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,23 +59,28 @@ def _read(of: make.Tenant, now: datetime = NOW, zone: ZoneInfo = BERLIN) -> Over
 
 def _hours(overview: Overview) -> dict[str, int]:
     return {
-        hour_name(it.hour.start, it.hour.end, overview.zone): it.tally.total
-        for it in overview.day.hours
+        step_name(it.step.start, it.step.end, overview.zone): it.tally.total
+        for it in overview.steps
         if it.tally.total
     }
 
 
+def clock_hours(now: datetime, zone: ZoneInfo) -> list[ClockStep]:
+    hour = timedelta(hours=1)
+    return clock_steps(period(now - 24 * hour, now, zone=zone, now=now, step=hour))
+
+
 def test_hours_begin_where_the_organizations_clock_shows_a_full_hour() -> None:
-    berlin = clock_hours(NOW - timedelta(hours=24), NOW, BERLIN)
-    kolkata = clock_hours(NOW - timedelta(hours=24), NOW, KOLKATA)
+    berlin = clock_hours(NOW, BERLIN)
+    kolkata = clock_hours(NOW, KOLKATA)
 
     assert len(berlin) == 25
-    assert [hour_name(it.start, it.end, BERLIN) for it in (*berlin[:2], berlin[-1])] == [
+    assert [step_name(it.start, it.end, BERLIN) for it in (*berlin[:2], berlin[-1])] == [
         "17:20\N{EN DASH}18:00",
         "18:00\N{EN DASH}19:00",
         "17:00\N{EN DASH}17:20",
     ]
-    assert [hour_name(it.start, it.end, KOLKATA) for it in (*kolkata[:2], kolkata[-1])] == [
+    assert [step_name(it.start, it.end, KOLKATA) for it in (*kolkata[:2], kolkata[-1])] == [
         "20:50\N{EN DASH}21:00",
         "21:00\N{EN DASH}22:00",
         "20:00\N{EN DASH}20:50",
@@ -82,7 +91,7 @@ def test_hours_begin_where_the_organizations_clock_shows_a_full_hour() -> None:
 def test_on_the_hour_there_are_twenty_four_whole_hours() -> None:
     now = NOW.replace(minute=0)
 
-    hours = clock_hours(now - timedelta(hours=24), now, BERLIN)
+    hours = clock_hours(now, BERLIN)
 
     assert {hour.end - hour.start for hour in hours} == {timedelta(hours=1)}
     assert len(hours) == 24
@@ -91,9 +100,9 @@ def test_on_the_hour_there_are_twenty_four_whole_hours() -> None:
 def test_an_hour_that_the_clock_shows_twice_is_there_twice() -> None:
     now = datetime(2026, 10, 25, 10, 0, tzinfo=UTC)  # clocks went back at 01:00 UTC
 
-    hours = clock_hours(now - timedelta(hours=24), now, BERLIN)
+    hours = clock_hours(now, BERLIN)
 
-    names = [hour_name(it.start, it.end, BERLIN) for it in hours]
+    names = [step_name(it.start, it.end, BERLIN) for it in hours]
     assert len(hours) == 24
     assert names[13:17] == [
         "01:00\N{EN DASH}02:00",
@@ -106,7 +115,7 @@ def test_an_hour_that_the_clock_shows_twice_is_there_twice() -> None:
 def test_an_hour_that_the_clock_leaves_out_is_not_there() -> None:
     now = datetime(2026, 3, 29, 10, 0, tzinfo=UTC)  # clocks went forward at 01:00 UTC
 
-    hours = clock_hours(now - timedelta(hours=24), now, BERLIN)
+    hours = clock_hours(now, BERLIN)
 
     starts = [it.start.astimezone(BERLIN).hour for it in hours]
     assert len(hours) == 24
@@ -116,7 +125,7 @@ def test_an_hour_that_the_clock_leaves_out_is_not_there() -> None:
 def test_a_clock_change_of_half_an_hour_leaves_no_gap() -> None:
     now = datetime(2026, 4, 5, 4, 10, tzinfo=UTC)  # Lord Howe went back by half an hour
 
-    hours = clock_hours(now - timedelta(hours=24), now, ZoneInfo("Australia/Lord_Howe"))
+    hours = clock_hours(now, ZoneInfo("Australia/Lord_Howe"))
 
     assert all(one.end == other.start for one, other in itertools.pairwise(hours))
     assert hours[0].start == now - timedelta(hours=24)
@@ -154,8 +163,9 @@ def test_the_day_begins_twenty_four_hours_ago_to_the_moment(
 
     overview = _read(of)
 
-    assert overview.day.total.total == 2
-    assert (overview.volume.events, overview.volume.events_before) == (2, 1)
+    # The minutes in which a period begins and ends are whole; the next begins with the end.
+    assert (overview.figures.wanted, overview.before.wanted) == (2, 0)
+    assert (overview.figures.events, overview.before.events) == (2, 0)
 
 
 def test_states_are_counted_and_test_sends_are_not(of: make.Tenant, rule: CallbackRule) -> None:
@@ -164,21 +174,20 @@ def test_states_are_counted_and_test_sends_are_not(of: make.Tenant, rule: Callba
         make_postback(of, rule, at=at, status=status)
     make_postback(of, rule, at=at, status=PostbackStatus.FAILED, test=True)
 
-    total = _read(of).day.total
+    total = _read(of).figures
 
-    assert (total.delivered, total.failed, total.pending, total.skipped) == (3, 1, 1, 1)
-    assert total.success_percent == 75
+    assert (total.delivered, total.failed, total.pending) == (3, 1, 1)
+    assert (total.wanted, total.owed, total.success_percent) == (6, 5, 75)
 
 
 def test_delivery_time_is_told_to_a_few_percent(of: make.Tenant, rule: CallbackRule) -> None:
     for seconds in (*[2.0] * 18, 40.0, 40.0):
         make_postback(of, rule, at=NOW - timedelta(hours=1), seconds=seconds)
 
-    delivery_time = _read(of).day.delivery_time
+    figures = _read(of).figures
 
-    assert delivery_time is not None
-    assert delivery_time.median == pytest.approx(2, rel=0.03)
-    assert delivery_time.most == pytest.approx(40, rel=0.03)
+    assert figures.delivery_seconds(0.5) == pytest.approx(2, rel=0.06)
+    assert figures.delivery_seconds(0.95) == pytest.approx(40, rel=0.06)
 
 
 def test_delivery_time_is_that_of_delivered_postbacks_alone(
@@ -189,16 +198,13 @@ def test_delivery_time_is_that_of_delivered_postbacks_alone(
     for status in (PostbackStatus.FAILED, PostbackStatus.PENDING, PostbackStatus.SKIPPED):
         make_postback(of, rule, at=at, status=status)
 
-    delivery_time = _read(of).day.delivery_time
-
-    assert delivery_time is not None
-    assert delivery_time.median == pytest.approx(2, rel=0.03)
+    assert _read(of).figures.delivery_seconds(0.5) == pytest.approx(2, rel=0.06)
 
 
 def test_without_a_delivery_there_is_no_delivery_time(of: make.Tenant, rule: CallbackRule) -> None:
     make_postback(of, rule, at=NOW - timedelta(hours=1), status=PostbackStatus.FAILED)
 
-    assert _read(of).day.delivery_time is None
+    assert _read(of).figures.delivery_seconds(0.5) is None
 
 
 def test_rules_are_ordered_by_failures_and_tries_that_go_on_count(of: make.Tenant) -> None:
@@ -207,12 +213,11 @@ def test_rules_are_ordered_by_failures_and_tries_that_go_on_count(of: make.Tenan
     make_postback(of, fine, at=at)
     make_postback(of, some, at=at, status=PostbackStatus.FAILED, reason="http_404")
     for code in (503, 503, None):
-        make_postback(
-            of, most, at=at, status=PostbackStatus.PENDING, attempts_made=1, last_status_code=code
-        )
+        retrying = make_postback(of, most, at=at, status=PostbackStatus.PENDING, attempts_made=1)
+        count_attempts(retrying, code=str(code or "timeout"))
     make_postback(of, most, at=at)
 
-    first, second = _read(of).day.troubles
+    first, second = _read(of).troubles
 
     assert (first.rule_id, first.failed, first.retrying, first.delivered) == (most.pk, 0, 3, 1)
     assert (first.answer, first.success_percent) == ("http_503", 25)
@@ -314,15 +319,16 @@ def test_another_organizations_rows_are_never_counted(of: make.Tenant, rule: Cal
 
     overview = _read(of)
 
-    assert overview.day.total.total == 0
-    assert overview.volume.events == 0
-    assert (overview.day.troubles, overview.failures, overview.rules) == ([], [], {})
-    assert _read(other).day.total.failed == 1
+    assert overview.figures.wanted == 0
+    assert overview.figures.events == 0
+    assert (overview.troubles, overview.failures, overview.rules) == ([], [], {})
+    assert _read(other).figures.failed == 1
 
 
-def test_it_takes_five_statements_that_read_no_other_days(
+def test_it_takes_few_statements_that_read_no_other_days(
     of: make.Tenant, rule: CallbackRule
 ) -> None:
+    """Whatever the period holds; of the logs only the newest failures are read."""
     make_postback(of, rule, at=NOW - timedelta(days=9))
     make_attempt(
         of, make_postback(of, rule, at=NOW - timedelta(hours=1), status="failed", attempts_made=1)
@@ -332,8 +338,9 @@ def test_it_takes_five_statements_that_read_no_other_days(
         read_overview(now=NOW, zone=BERLIN)
         plans = [_plan(query["sql"]) for query in queries.captured_queries]
 
-    assert len(plans) == 5
-    assert any("postback_p20260820" in plan for plan in plans)
+    assert len(plans) == 15
+    assert sum("postback_p20260820" in plan for plan in plans) == 1
+    assert not any("event_p2026" in plan for plan in plans)
     assert not any("p20260811" in plan for plan in plans)
 
 
@@ -364,7 +371,7 @@ def test_a_bar_is_as_wide_as_its_part_of_the_day_and_as_high_as_its_count(
     for status in ("delivered", "delivered", "delivered", "failed"):
         make_postback(of, rule, at=NOW - timedelta(minutes=5), status=status)
 
-    chart = draw_hours(_read(of).day.hours, BERLIN)
+    chart = draw_steps(_read(of).steps, BERLIN)
 
     assert sum(bar.width for bar in chart.bars) == pytest.approx(100)
     assert chart.bars[-1].width == pytest.approx(100 / 24 / 3)  # 17:00 to 17:20
@@ -431,3 +438,106 @@ def _hold(of: make.Tenant, rule: CallbackRule, reason: HeldReason) -> None:
 def _pending(of: make.Tenant) -> tuple[str, str]:
     (card,) = (it for it in overview_page(_read(of)).cards if it.label == "Pending")
     return card.figure, card.note
+
+
+def _asked(of: make.Tenant, **parameters: str) -> AskedOverview:
+    with tenant(of.organization.pk):
+        return asked_overview(parameters, now=NOW, zone=BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "since", "until", "step", "label"),
+    [
+        ({"period": "10m"}, "17:10", "17:20", "0:01:00", "the last 10 minutes"),
+        ({"period": "1h"}, "16:20", "17:20", "0:05:00", "the last hour"),
+        ({"period": "6h"}, "11:20", "17:20", "0:15:00", "the last 6 hours"),
+        ({}, "19 17:20", "17:20", "1:00:00", "the last 24 hours"),
+        ({"period": "7d"}, "14 00:00", "17:20", "6:00:00", "the last 7 days"),
+        ({"period": "30d"}, "22 00:00", "17:20", "1 day, 0:00:00", "the last 30 days"),
+        ({"period": "90d"}, "23 00:00", "17:20", "1 day, 0:00:00", "the last 90 days"),
+        ({"since": "2026-08-20T09:05"}, "09:05", "17:20", "0:15:00", ""),
+        (
+            {"since": "2026-08-20T09:05Z", "until": "2026-08-20T09:30Z"},
+            "11:05",
+            "11:30",
+            "0:05",
+            "",
+        ),
+        ({"since": "2026-01-01", "until": "2026-03-01"}, "01 00:00", "01 00:00", "1 day", ""),
+        ({"until": "2099-01-01"}, "19 17:20", "17:20", "1:00:00", ""),
+    ],
+)
+def test_the_address_says_which_period_is_shown(
+    of: make.Tenant, parameters: dict[str, str], since: str, until: str, step: str, label: str
+) -> None:
+    asked = _asked(of, **parameters)
+
+    assert f"{asked.of.since.astimezone(BERLIN):%d %H:%M}".endswith(since)
+    assert f"{asked.of.until.astimezone(BERLIN):%d %H:%M}".endswith(until)
+    assert str(asked.of.step).startswith(step)
+    assert asked.label.startswith(label)
+    assert asked.problems == []
+    assert asked.before.until - asked.before.since == pytest.approx(
+        asked.of.until - asked.of.since, abs=timedelta(hours=2)
+    )
+    assert asked.before.since < asked.of.since
+    again = dict(parse_qsl(asked.address().removeprefix("?")))
+    assert _asked(of, **again).of == asked.of
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"period": "week"}, "There is no period “week”"),
+        ({"since": "yesterday"}, "“yesterday” is not a date and time"),
+        ({"since": "2026-08-20T12:00", "until": "2026-08-20T11:00"}, "ends before it begins"),
+        ({"since": "2026-09-20T12:00"}, "has not begun"),
+        ({"since": "2020-01-01T00:00"}, "at most 366 days"),
+        ({"rule": "999"}, "There is no rule “999”"),
+        ({"app": "x" * 100}, "There is no app “"),
+        ({"partner": "9" * 30}, "There is no partner"),
+        ({"since": "0001-01-01", "until": "9999-12-31"}, ""),
+    ],
+)
+def test_what_is_no_period_or_row_is_named_and_left_out(
+    of: make.Tenant, parameters: dict[str, str], problem: str
+) -> None:
+    asked = _asked(of, **parameters)
+
+    assert problem in " ".join(asked.problems)
+    assert asked.problems
+    assert asked.only == FigureFilter()
+
+
+def test_filters_narrow_what_is_shown_and_stay_in_the_address(
+    of: make.Tenant, rule: CallbackRule
+) -> None:
+    other = _rule(of)
+    make_postback(of, rule, at=NOW - timedelta(hours=1), status="failed", reason="http_404")
+    make_postback(of, other, at=NOW - timedelta(hours=1))
+
+    with tenant(of.organization.pk):
+        asked = asked_overview({"rule": str(rule.pk), "period": "6h"}, now=NOW, zone=BERLIN)
+        overview = read_overview(now=NOW, zone=BERLIN, asked=asked)
+        page = overview_page(overview)
+
+    assert (overview.figures.wanted, overview.figures.failed, overview.events) == (1, 1, 2)
+    stages = {stage.label: stage for stage in page.flow}
+    assert (stages["Events"].figure, stages["Owed"].figure) == ("2", "1")
+    links = {link.label: link for link in stages["Owed"].links}
+    assert (links["failed"].figure, links["delivered"].figure) == ("1", "0")
+    for part in ("status=failed", f"rule={rule.pk}", "since=2026-08-20T09%3A20", "test=no"):
+        assert part in links["failed"].url
+    assert all(f"rule={rule.pk}" in link.url for link in page.periods)
+    assert [link.text for link in page.periods if link.is_shown] == ["6 h"]
+
+
+def test_a_period_is_shown_beside_the_one_before(of: make.Tenant, rule: CallbackRule) -> None:
+    for hours, count in ((30, 20), (2, 25)):
+        for _ in range(count):
+            make_postback(of, rule, at=NOW - timedelta(hours=hours))
+
+    cards = {card.label: card for card in overview_page(_read(of)).cards}
+
+    assert cards["Delivered"].note == "+25\N{NO-BREAK SPACE}% to the 24 hours before"
+    assert cards["Success rate"].figure == "100\N{NO-BREAK SPACE}%"

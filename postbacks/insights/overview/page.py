@@ -3,9 +3,10 @@
 Each card leads to the rows that it counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -14,20 +15,26 @@ from django.urls import reverse
 
 from apps_registry.admin_base.permissions import membership_of
 from postbacks.insights import wording
-from postbacks.insights.overview import hours_chart
+from postbacks.insights.figures import Figures
+from postbacks.insights.overview import steps_chart
+from postbacks.insights.overview.asked import PRESETS, AskedOverview, asked_overview
 from postbacks.insights.overview.checklist import checklist
-from postbacks.insights.overview.hours_chart import HoursChart
-from postbacks.insights.overview.last_day import RuleTrouble
+from postbacks.insights.overview.flow import RuleTrouble
 from postbacks.insights.overview.reading import (
     SHOWN_BODY_LENGTH,
+    Earned,
     FailedPostback,
     Overview,
-    Volume,
     read_overview,
 )
-from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
+from postbacks.insights.overview.steps_chart import StepsChart
+from postbacks.models import CallbackRule, PostbackStatus, RuleStatus, SkipReason
 
 _LATE = timedelta(minutes=1)
+_MOST_REASONS = 3
+_NOTABLE_POINTS = 0.1
+_BAD_PERCENT = 95
+_LOG_PERIODS = {"1h", "24h"}  # that the logs know by the same names
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,57 @@ class RuleTroubleRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowPart:
+    """A part of a stage's bar: where it begins and how long it is, in percent of the widest."""
+
+    state: str
+    left: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLink:
+    """Some rows of a stage, with the address of the log that shows them."""
+
+    figure: str
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStage:
+    """One stage on the way from events to deliveries. `links` are there in place of a note."""
+
+    label: str
+    figure: str
+    note: str
+    parts: list[FlowPart]
+    url: str = ""
+    links: Sequence[FlowLink] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EarnedRow:
+    """What a partner or campaign brought in, in words; `share` is in percent of the most."""
+
+    name: str
+    installs: str
+    events: str
+    revenue: str
+    share: float
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodLink:
+    """A period that the page offers."""
+
+    text: str
+    url: str
+    is_shown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RuleLink:
     """A rule that needs somebody, with the address of its page."""
 
@@ -84,6 +142,9 @@ class RuleLink:
 class OverviewPage:
     """The overview as the template shows it. `is_new`: no event ever came, there is nothing yet."""
 
+    asked: AskedOverview
+    periods: list[PeriodLink]
+    period: str
     clock: str
     zone: str
     is_new: bool
@@ -91,11 +152,14 @@ class OverviewPage:
     failing: list[RuleLink]
     holding: list[RuleLink]
     cards: list[FigureCard]
-    chart: HoursChart
+    flow: list[FlowStage]
+    chart: StepsChart
     summary: str
     failures: list[FailureRow]
     failures_url: str
     troubles: list[RuleTroubleRow]
+    partners: list[EarnedRow]
+    campaigns: list[EarnedRow]
 
 
 def overview_context(request: HttpRequest) -> dict[str, object]:
@@ -104,22 +168,31 @@ def overview_context(request: HttpRequest) -> dict[str, object]:
     if membership is None:
         return {}
     zone = ZoneInfo(membership.organization.time_zone)
-    overview = read_overview(now=datetime.now(UTC), zone=zone)
+    now = datetime.now(UTC)
+    asked = asked_overview(request.GET.dict(), now=now, zone=zone)
+    overview = read_overview(now=now, zone=zone, asked=asked)
     return {
         "page": overview_page(overview),
-        "steps": [] if overview.steps.complete else checklist(overview.steps, request),
-        "steps_done": overview.steps.done,
+        "steps": [] if overview.first_steps.complete else checklist(overview.first_steps, request),
+        "steps_done": overview.first_steps.done,
     }
 
 
 def overview_page(overview: Overview) -> OverviewPage:
     """Return an overview in words."""
     local = overview.now.astimezone(overview.zone)
-    day = overview.day.total
+    asked, figures = overview.asked, overview.figures
+    chart = steps_chart.draw_steps(overview.steps, overview.zone)
     return OverviewPage(
+        asked=asked,
+        periods=[
+            PeriodLink(preset.button, asked.of_preset(preset.key), preset.key == asked.key)
+            for preset in PRESETS.values()
+        ],
+        period=asked.label,
         clock=wording.format_moment(local),
         zone=overview.zone.key,
-        is_new=not overview.steps.event,
+        is_new=not overview.first_steps.event,
         suspended=[RuleLink(rule.name, _rule_url(rule)) for rule in overview.suspended],
         failing=[
             RuleLink(f"{rule} ({percent} % of the way)", _rule_url(rule))
@@ -127,15 +200,21 @@ def overview_page(overview: Overview) -> OverviewPage:
         ],
         holding=[RuleLink(rule.name, _rule_url(rule)) for rule in overview.holding],
         cards=cards(overview),
-        chart=hours_chart.draw_hours(overview.day.hours, overview.zone),
+        flow=_flow(overview),
+        chart=chart,
         summary=(
-            f"Postbacks by hour, last 24 hours: {wording.number(day.delivered)} delivered, "
-            f"{wording.number(day.failed)} failed, {wording.number(day.pending)} pending, "
-            f"{wording.number(day.skipped)} skipped. The table below has every hour."
+            f"Postbacks by {chart.unit}, {asked.label}: "
+            f"{wording.number(figures.delivered)} delivered, "
+            f"{wording.number(figures.failed)} failed, "
+            f"{wording.number(figures.pending + figures.retrying)} pending, "
+            f"{wording.number(figures.wanted - figures.owed)} skipped. "
+            f"The table below has every {chart.unit}."
         ),
         failures=[_failure(failure, overview) for failure in overview.failures],
         failures_url=list_url("postback", status=PostbackStatus.FAILED, time="7d"),
-        troubles=[_trouble(trouble, overview.rules) for trouble in overview.day.troubles],
+        troubles=[_trouble(trouble, overview) for trouble in overview.troubles],
+        partners=_earned(overview.partners, "apps_registry_partner", "Organic"),
+        campaigns=_earned(overview.campaigns, "apps_registry_campaign", "No campaign"),
     )
 
 
@@ -195,13 +274,13 @@ def _outlook(failure: FailedPostback, rule: CallbackRule, overview: Overview) ->
     return f"Trying again at {then:%H:%M}" if is_today else f"Trying again at {then:%H:%M on %A}"
 
 
-def _trouble(trouble: RuleTrouble, rules: Mapping[int, CallbackRule]) -> RuleTroubleRow:
-    rule = rules[trouble.rule_id]
+def _trouble(trouble: RuleTrouble, overview: Overview) -> RuleTroubleRow:
+    rule = overview.rules[trouble.rule_id]
     counts = (
         f"{wording.number(trouble.failed)} failed" if trouble.failed else "",
         f"{wording.number(trouble.retrying)} trying again" if trouble.retrying else "",
         f"{wording.number(trouble.delivered)} delivered",
-        f"most often: {wording.answer(trouble.answer)}",
+        f"most often: {wording.answer(trouble.answer)}" if trouble.answer else "",
     )
     return RuleTroubleRow(
         rule=rule.name,
@@ -209,55 +288,166 @@ def _trouble(trouble: RuleTrouble, rules: Mapping[int, CallbackRule]) -> RuleTro
         words=" · ".join(filter(None, counts)),
         percent=wording.percent(trouble.success_percent),
         percent_drawn=trouble.success_percent,
-        url=list_url("postback", rule=str(trouble.rule_id), time="24h"),
+        url=list_url("postback", **{"rule": str(trouble.rule_id)} | _within(overview.asked)),
     )
 
 
 def cards(overview: Overview) -> list[FigureCard]:
-    """Return the figures in the order in which things happen."""
-    volume, total = overview.volume, overview.day.total
-    success = total.success_percent
+    """Return the figures in the order in which things happen, each beside the period before."""
+    figures, before, asked = overview.figures, overview.before, overview.asked
     return [
         FigureCard(
             "Events received",
-            wording.number(volume.events),
-            wording.change(volume.events, volume.events_before),
-            list_url("event", time="24h"),
+            wording.number(figures.events),
+            _change(figures.events, before.events, asked),
+            _events_url(asked),
         ),
         FigureCard(
-            "Installs",
-            wording.number(volume.installs),
-            _credit(volume),
-            list_url("install", time="24h"),
+            "Installs", wording.number(figures.installs), _credit(overview), _installs_url(asked)
         ),
         FigureCard(
-            "Postbacks created",
-            wording.number(total.total),
-            "by your callback rules",
-            list_url("postback", time="24h"),
+            "Revenue",
+            str(overview.revenue),
+            _change(round(overview.revenue.usd), round(overview.revenue_before.usd), asked),
         ),
         FigureCard(
             "Delivered",
-            wording.number(total.delivered),
-            "" if success is None else f"{wording.percent(success)} success rate",
-            list_url("postback", status=PostbackStatus.DELIVERED, time="24h"),
+            wording.number(figures.delivered),
+            _change(figures.delivered, before.delivered, asked),
+            _postbacks_url(asked, PostbackStatus.DELIVERED),
         ),
-        _pending(overview),
-        FigureCard(
-            "Failed",
-            wording.number(total.failed),
-            "given up" if total.failed else "none given up",
-            list_url("postback", status=PostbackStatus.FAILED, time="24h"),
-            tone="bad" if total.failed else "",
-        ),
-        FigureCard(
-            "Skipped",
-            wording.number(total.skipped),
-            "decided not to send" if total.skipped else "",
-            list_url("postback", status=PostbackStatus.SKIPPED, time="24h"),
-        ),
+        _success(overview),
         _delivery_time(overview),
+        _attempts(overview),
+        _pending(overview),
     ]
+
+
+def _flow(overview: Overview) -> list[FlowStage]:
+    """Return the way from events to deliveries. Each figure leads to the rows that it counts."""
+    figures, asked = overview.figures, overview.asked
+    widest = max(overview.events, figures.wanted, 1)
+    skipped, waiting = figures.wanted - figures.owed, figures.pending + figures.retrying
+
+    def parts(*counts: tuple[str, int]) -> list[FlowPart]:
+        drawn, left = [], 0.0
+        for state, count in counts:
+            share = 100 * count / widest
+            drawn.append(FlowPart(state, left, share))
+            left += share
+        return drawn
+
+    return [
+        FlowStage(
+            "Events",
+            wording.number(overview.events),
+            "received",
+            parts(("events", overview.events)),
+            _events_url(asked),
+        ),
+        FlowStage(
+            "Wanted",
+            wording.number(figures.wanted),
+            "postbacks that your rules made of them: two rules may want one event",
+            parts(("owed", figures.owed), ("skipped", skipped)),
+            _postbacks_url(asked),
+        ),
+        FlowStage(
+            "Skipped",
+            wording.number(skipped),
+            _skipped_words(figures),
+            parts(("hidden", figures.owed), ("skipped", skipped)),
+            _postbacks_url(asked, PostbackStatus.SKIPPED),
+        ),
+        FlowStage(
+            "Owed",
+            wording.number(figures.owed),
+            "nothing to send",
+            parts(
+                ("delivered", figures.delivered), ("pending", waiting), ("failed", figures.failed)
+            ),
+            links=[
+                FlowLink(wording.number(count), label, _postbacks_url(asked, status))
+                for count, label, status in (
+                    (figures.delivered, "delivered", PostbackStatus.DELIVERED),
+                    (figures.retrying, "retrying", PostbackStatus.PENDING),
+                    (figures.pending, "not tried yet", PostbackStatus.PENDING),
+                    (figures.failed, "failed", PostbackStatus.FAILED),
+                )
+                if count or status != PostbackStatus.PENDING
+            ],
+        ),
+    ]
+
+
+def _skipped_words(figures: Figures) -> str:
+    reasons = sorted(figures.skipped.items(), key=lambda each: (-each[1], each[0]))
+    words = [f"{reason_words(code)}: {wording.number(count)}" for code, count in reasons]
+    if len(words) > _MOST_REASONS:
+        rest = sum(count for _, count in reasons[_MOST_REASONS:])
+        words = [*words[:_MOST_REASONS], f"other reasons: {wording.number(rest)}"]
+    return " · ".join(words) or "nothing was left out"
+
+
+def reason_words(reason: str) -> str:
+    """Return why a postback was skipped, as the log says it, without the remedy."""
+    try:
+        label = str(SkipReason(reason).label)
+    except ValueError:
+        return reason
+    return label.partition(";")[0].partition(",")[0]
+
+
+def _earned(rows: Sequence[Earned], model: str, nobody: str) -> list[EarnedRow]:
+    most = max((max(row.revenue.usd, Decimal(0)) for row in rows), default=Decimal(0))
+    return [
+        EarnedRow(
+            name=row.name or nobody,
+            installs=wording.number(row.installs),
+            events=wording.number(row.events),
+            revenue=str(row.revenue),
+            share=float(100 * max(row.revenue.usd, Decimal(0)) / most) if most else 0.0,
+            url=reverse(f"admin:{model}_change", args=[row.id]) if row.name else "",
+        )
+        for row in rows
+    ]
+
+
+def _change(count: int, before: int, asked: AskedOverview) -> str:
+    return wording.change(count, before, asked.previous_name)
+
+
+def _within(asked: AskedOverview) -> dict[str, str]:
+    """Return the filters of a log that leave the postbacks of the period, as far as it has them."""
+    values = {"since": asked.of.since.isoformat(), "until": asked.of.until.isoformat()}
+    if asked.key in _LOG_PERIODS:
+        values = {"time": asked.key}
+    filters = {choice.name: choice.chosen for choice in asked.filters if choice.chosen}
+    filters.pop("campaign", "")
+    return {**values, **filters}
+
+
+def _postbacks_url(asked: AskedOverview, status: str = "") -> str:
+    filters = {"status": status} if status else {}
+    return list_url("postback", **filters, **_within(asked), test="no")
+
+
+def _events_url(asked: AskedOverview) -> str:
+    filters = _within(asked)
+    return list_url(
+        "event",
+        **{name: filters[name] for name in ("time", "since", "until", "app") if name in filters},
+    )
+
+
+def _installs_url(asked: AskedOverview) -> str:
+    filters = _within(asked) | {
+        choice.name: choice.chosen
+        for choice in asked.filters
+        if choice.name == "campaign" and choice.chosen
+    }
+    filters.pop("rule", "")
+    return list_url("install", **filters)
 
 
 def list_url(model: str, **filters: str) -> str:
@@ -266,39 +456,74 @@ def list_url(model: str, **filters: str) -> str:
     return reverse(f"admin:postbacks_{model}_changelist") + query
 
 
-def _credit(volume: Volume) -> str:
-    organic = volume.installs - volume.attributed
+def _credit(overview: Overview) -> str:
+    installs, attributed = overview.figures.installs, overview.figures.attributed
     shares = (
-        f"{wording.number(volume.attributed)} attributed, {wording.number(organic)} organic"
-        if volume.attributed
+        f"{wording.number(attributed)} attributed, {wording.number(installs - attributed)} organic"
+        if attributed
         else ""
     )
-    change = wording.change(volume.installs, volume.installs_before)
+    change = _change(installs, overview.before.installs, overview.asked)
     return " · ".join(filter(None, (shares, change)))
 
 
+def _success(overview: Overview) -> FigureCard:
+    success, before = overview.figures.success_percent, overview.before.success_percent
+    failed = overview.figures.failed
+    if success is None:
+        return FigureCard("Success rate", "\N{EN DASH}", "no postback has ended")
+    notes = [f"{wording.number(failed)} given up" if failed else "none given up"]
+    if before is not None and abs(success - before) >= _NOTABLE_POINTS:
+        sign = "+" if success > before else "\N{MINUS SIGN}"
+        notes.append(f"{sign}{abs(success - before):.1f} points to {overview.asked.previous_name}")
+    return FigureCard(
+        "Success rate",
+        wording.percent(success),
+        " · ".join(notes),
+        _postbacks_url(overview.asked, PostbackStatus.FAILED) if failed else "",
+        tone="bad" if success < _BAD_PERCENT else "",
+    )
+
+
+def _attempts(overview: Overview) -> FigureCard:
+    attempts = overview.figures.attempts_per_delivery
+    if attempts is None:
+        return FigureCard("Attempts per delivery", "\N{EN DASH}", "nothing delivered yet")
+    total = overview.figures.attempts
+    noun = "request was" if total == 1 else "requests were"
+    return FigureCard(
+        "Attempts per delivery", f"{attempts:.2f}", f"{wording.number(total)} {noun} sent"
+    )
+
+
 def _pending(overview: Overview) -> FigureCard:
-    volume = overview.volume
+    queue = overview.queue
     note, tone = "nothing in the queue", ""
-    if volume.oldest_due_at:
-        late = overview.now - volume.oldest_due_at
+    if queue.oldest_due_at:
+        late = overview.now - queue.oldest_due_at
         note = "right now"
         if late > _LATE:
             note, tone = f"the first is {wording.span(late)} late", "busy"
         elif late < -_LATE:
             note = f"next try in {wording.span(-late)}"
-    if volume.held:
-        held = f"{wording.number(volume.held)} wait: their rule is off or suspended"
-        if volume.held == 1:
+    if queue.held:
+        held = f"{wording.number(queue.held)} wait: their rule is off or suspended"
+        if queue.held == 1:
             held = "1 waits: its rule is off or suspended"
-        note = f"{note} · {held}" if volume.waiting else held
+        note = f"{note} · {held}" if queue.waiting else held
     url = list_url("postback", status=PostbackStatus.PENDING, time="30d")
-    return FigureCard("Pending", wording.number(volume.waiting + volume.held), note, url, tone)
+    return FigureCard("Pending", wording.number(queue.waiting + queue.held), note, url, tone)
 
 
 def _delivery_time(overview: Overview) -> FigureCard:
-    delivery_time = overview.day.delivery_time
-    if delivery_time is None:
+    median, most, nearly_all = (
+        overview.figures.delivery_seconds(share) for share in (0.5, 0.95, 0.99)
+    )
+    if median is None or most is None or nearly_all is None:
         return FigureCard("Delivery time", "\N{EN DASH}", "nothing delivered yet")
-    most = f"{wording.percent(95)} within {wording.seconds(delivery_time.most)}"
-    return FigureCard("Delivery time", wording.seconds(delivery_time.median), f"median · {most}")
+    note = f"median · 95\N{NO-BREAK SPACE}% within {wording.seconds(most)}"
+    return FigureCard(
+        "Delivery time",
+        wording.seconds(median),
+        f"{note}, 99\N{NO-BREAK SPACE}% within {wording.seconds(nearly_all)}",
+    )

@@ -1,20 +1,42 @@
-"""The last 24 hours of an organization: figures, hours, and failures with the partner's answer."""
+"""A period of an organization: figures, steps, and failures with the partner's answer.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+All but the queue and the newest failures comes from figures: no log is counted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, OuterRef, Q
 
+from apps_registry.models import Campaign, Partner
+from apps_registry.tenancy import TenantModel
 from postbacks.delivery.lasting_failure import WARNINGS, current_failure, percent_of_way
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import fetch_row, fetch_rows
+from postbacks.insights.campaign_figures import Revenue
+from postbacks.insights.figures import (
+    FigureFilter,
+    Figures,
+    Subject,
+    read_figures,
+    revenues,
+    sum_up,
+)
+from postbacks.insights.overview.asked import AskedOverview, asked_overview
 from postbacks.insights.overview.checklist import FirstSteps, read_first_steps
-from postbacks.insights.overview.last_day import LastDay, clock_hours, read_last_day
+from postbacks.insights.overview.flow import (
+    RuleTrouble,
+    StepTally,
+    most_troubled,
+    tally_steps,
+)
 from postbacks.models import (
     CallbackRule,
+    FigureKind,
     HeldPostback,
     HeldReason,
     PostbackJob,
@@ -23,32 +45,38 @@ from postbacks.models import (
 )
 
 SHOWN_BODY_LENGTH = 200
-_DAY = timedelta(hours=24)
+_MOST_EARNERS = 8
 _FAILURE_LOOKBACK = timedelta(days=4)  # after some 73 hours the usual retries have ended
 _MOST_ATTEMPTS = 500  # failed attempts of the newest events; some got through after all
 
-_READ_VOLUME = load_sql("postbacks.insights.overview", "read_volume")
+_READ_QUEUE = load_sql("postbacks.insights.overview", "read_queue")
 _READ_FAILURES = load_sql(
     "postbacks.insights.overview", "read_newest_failures", Outcome, PostbackStatus
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Volume:
-    """A day's events and installs, those of the day before, and the queue right now.
+class QueueNow:
+    """What waits to be sent right now, whatever the period.
 
     `oldest_due_at` is when the postback at the head of the queue was or will be due. `held` ones
     are outside of it, since their rule is off or was suspended.
     """
 
-    events: int
-    events_before: int
-    installs: int
-    attributed: int
-    installs_before: int
     waiting: int
     oldest_due_at: datetime | None
     held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """What a partner or campaign brought in. `name` is empty for what nobody earned."""
+
+    id: int
+    name: str
+    installs: int
+    events: int
+    revenue: Revenue
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +111,18 @@ class Overview:
 
     now: datetime
     zone: ZoneInfo
-    steps: FirstSteps
-    volume: Volume
-    day: LastDay
+    asked: AskedOverview
+    first_steps: FirstSteps
+    queue: QueueNow
+    figures: Figures
+    before: Figures
+    events: int  # before any rule: those of a filtered partner's rules are all events
+    revenue: Revenue
+    revenue_before: Revenue
+    steps: list[StepTally]
+    troubles: list[RuleTrouble]
+    partners: list[Earned]
+    campaigns: list[Earned]
     failures: list[FailedPostback]
     rules: Mapping[int, CallbackRule]
 
@@ -120,29 +157,57 @@ class Overview:
         return sorted(holding, key=lambda rule: rule.name)
 
 
-def read_overview(*, now: datetime, zone: ZoneInfo) -> Overview:
-    """Read the 24 hours before `now` in five statements, for the current organization.
-
-    Each statement names the days that it needs, so that PostgreSQL reads their partitions alone.
-    """
-    since = now - _DAY
-    day = read_last_day(clock_hours(since, now, zone))
-    failures = read_newest_failures(now)
-    failing = {trouble.rule_id for trouble in day.troubles}
+def read_overview(*, now: datetime, zone: ZoneInfo, asked: AskedOverview | None = None) -> Overview:
+    """Read a period in a few statements, whatever it holds, for the current organization."""
+    asked = asked or asked_overview({}, now=now, zone=zone)
+    only, whole = asked.only, asked.total
+    by_step = read_figures(asked.of, only=only)
+    figures = sum_up(by_step.values())
+    before = read_figures(asked.before, only=only).get((0, "")) or Figures()
+    flow, earning = (
+        (FigureKind.POSTBACK, FigureKind.ATTEMPT),
+        (FigureKind.EVENT, FigureKind.INSTALL),
+    )
+    by_rule = read_figures(whole, by=Subject.RULE, only=only, kinds=flow)
+    by_partner = read_figures(whole, by=Subject.PARTNER, only=only, kinds=earning)
+    by_campaign = read_figures(whole, by=Subject.CAMPAIGN, only=only, kinds=earning)
+    all_events = figures
+    if only.partner is not None:  # whose rules could want each event, whoever earned it
+        of_everybody = replace(only, partner=None)
+        all_events = sum_up(
+            read_figures(whole, only=of_everybody, kinds=(FigureKind.EVENT,)).values()
+        )
+    earners = [*by_partner.values(), *by_campaign.values()]
+    revenue, revenue_before, *earned = revenues([figures, before, *earners], now=now)
+    troubles = most_troubled(by_rule)
+    failures = read_newest_failures(now, only=only)
+    failing = {trouble.rule_id for trouble in troubles}
     failing |= {failure.rule_id for failure in failures}
     return Overview(
         now=now,
         zone=zone,
-        steps=read_first_steps(),
-        volume=_read_volume(since, now),
-        day=day,
+        asked=asked,
+        first_steps=read_first_steps(),
+        queue=fetch_row(QueueNow, _READ_QUEUE),
+        figures=figures,
+        before=before,
+        events=all_events.events,
+        revenue=revenue,
+        revenue_before=revenue_before,
+        steps=tally_steps(asked.of, by_step),
+        troubles=troubles,
+        partners=_earned(Partner, by_partner, earned[: len(by_partner)]),
+        campaigns=_earned(Campaign, by_campaign, earned[len(by_partner) :]),
         failures=failures,
         rules={rule.pk: rule for rule in _rules(failing)},
     )
 
 
-def read_newest_failures(now: datetime, limit: int = 5) -> list[FailedPostback]:
+def read_newest_failures(
+    now: datetime, limit: int = 5, *, only: FigureFilter | None = None
+) -> list[FailedPostback]:
     """Read the newest failures among the events of the last four days, alike ones in one group."""
+    only = only or FigureFilter()
     return fetch_rows(
         FailedPostback,
         _READ_FAILURES,
@@ -151,12 +216,32 @@ def read_newest_failures(now: datetime, limit: int = 5) -> list[FailedPostback]:
         limit=limit,
         body_length=SHOWN_BODY_LENGTH + 1,
         most_attempts=_MOST_ATTEMPTS,
+        app=only.app,
+        rule=only.rule,
+        partner=only.partner,
+        campaign=only.campaign,
     )
 
 
-def _read_volume(since: datetime, until: datetime) -> Volume:
-    before = since - (until - since)
-    return fetch_row(Volume, _READ_VOLUME, before=before, since=since, until=until)
+def _earned(
+    model: type[TenantModel],
+    figures: Mapping[tuple[int, str], Figures],
+    revenue: Sequence[Revenue],
+) -> list[Earned]:
+    """Return those who brought in most, and last what nobody earned."""
+    names = dict(_names(model, [int(subject) for _, subject in figures]))
+    earned = [
+        Earned(int(subject), names.get(int(subject), ""), part.installs, part.events, money)
+        for ((_, subject), part), money in zip(figures.items(), revenue, strict=True)
+    ]
+    earned.sort(key=lambda each: (not each.name, -each.revenue.usd, -each.installs, each.name))
+    named = [each for each in earned if each.name]
+    return [*named[:_MOST_EARNERS], *(each for each in earned if not each.name)]
+
+
+def _names(model: type[TenantModel], ids: Sequence[int]) -> list[tuple[int, str]]:
+    manager: Any = model.objects
+    return list(manager.filter(pk__in=ids).values_list("pk", "name"))
 
 
 def _rules(ids: set[int]) -> list[CallbackRule]:

@@ -25,6 +25,12 @@ FROM (
      AND postback.event_received_at > %(since)s AND postback.event_received_at <= %(until)s
     WHERE postback.status IN (:'PostbackStatus.PENDING', :'PostbackStatus.FAILED')
       AND postback.attempts_made = attempt.number AND NOT postback.test
+      AND (%(app)s::bigint IS NULL OR postback.app_id = %(app)s)
+      AND (%(rule)s::bigint IS NULL OR postback.rule_id = %(rule)s)
+      AND (%(campaign)s::bigint IS NULL OR postback.campaign_ref = %(campaign)s)
+      AND (%(partner)s::bigint IS NULL OR postback.rule_id IN (
+          SELECT id FROM callback_rule
+          WHERE organization_id = %(organization)s AND partner_id = %(partner)s))
     WINDOW alike AS (
         PARTITION BY postback.rule_id, postback.status, attempt.status_code, attempt.error
     )
