@@ -106,8 +106,11 @@ class Explanation:
         return next((r.detail for r in self.reasons if r.code == CHANGED_SINCE), "")
 
 
-def explain(event: Event) -> list[Explanation]:
-    """Explain an event for each rule in use, and for the archived ones that were there for it."""
+def explain(event: Event, *, partner_id: int | None = None) -> list[Explanation]:
+    """Explain an event for each rule in use, and for the archived ones that were there for it.
+
+    With `partner_id` only for the rules of this partner.
+    """
     (stored,) = load_events([(event.pk, event.received_at)])
     rows = list(
         Postback.objects.filter(event_received_at=event.received_at, event_id=event.pk, test=False)
@@ -115,7 +118,11 @@ def explain(event: Event) -> list[Explanation]:
         .order_by("id")
     )
     postbacks = _postback_by_rule(rows)
-    rules = _rules_to_explain(postbacks.keys())
+    rules = [
+        rule
+        for rule in _rules_to_explain(postbacks.keys())
+        if partner_id is None or rule.partner_id == partner_id
+    ]
     judge = _Judge.of(stored, rules, decided_at=_decided_at(event, rows))
     history = rules_then_and_now(rules, judge.decided_at)
     explain_postback = _postback_explainer(list(postbacks.values()), judge)

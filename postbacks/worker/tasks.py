@@ -43,14 +43,14 @@ from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import is_running
 from postbacks.infrastructure.rate_limits import limiter
-from postbacks.insights import discrepancies, exports, figure_changes, fraud_report
+from postbacks.insights import exports, figure_changes, fraud_report
 from postbacks.intake.claims import apple_ads
 from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import delete_expired_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat, wake_pumps
 from postbacks.privacy import device_marks, erasure, retention
-from postbacks.rulebook import dry_run, held_postbacks, replaying, saving
+from postbacks.rulebook import discrepancies, dry_run, held_postbacks, replaying, saving
 from postbacks.rulebook.test_sender import TestSender
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from django.test import Client
 from apps_registry.models import Partner
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
-from postbacks.insights import discrepancies
 from postbacks.models import Discrepancy, Postback
+from postbacks.rulebook import discrepancies
 from tests import make
 from tests.admin.pages import sign_in
 from tests.api.calling import make_postback, report

@@ -27,8 +27,7 @@ from postbacks.admin.logs.base import LogAdmin, row_address
 from postbacks.admin.logs.filters import LogFilter, MomentField, RowChoiceField, pk_or_none
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.logs.postback_detail import StatusBadge
-from postbacks.insights import discrepancies, wording
-from postbacks.insights.discrepancies import Comparison, DiscrepancyRefusedError
+from postbacks.insights import wording
 from postbacks.insights.keyset import Cursor, KeysetList, KeysetPage
 from postbacks.insights.logs import discrepancy_log
 from postbacks.models import (
@@ -38,6 +37,8 @@ from postbacks.models import (
     DiscrepancyStatus,
     WorkerHeartbeat,
 )
+from postbacks.rulebook import discrepancies
+from postbacks.rulebook.discrepancies import Comparison, DiscrepancyRefusedError
 from postbacks.values.partner_lists import (
     MOST_BYTES,
     MOST_LINES,
@@ -342,7 +343,10 @@ class DiscrepancyAdmin(LogAdmin):
     def row_context(self, request: HttpRequest, row: Discrepancy) -> dict[str, object]:
         chosen = request.GET.get("outcome", "")
         chosen = chosen if chosen in DiscrepancyOutcome.values else ""
-        lines = list(_lines_of(row, chosen)[: MOST_SHOWN + 1])
+        shown = _lines_of(row, chosen)
+        if not chosen:  # the partner's own lines; the table above leads to what they lack
+            shown = shown.exclude(outcome=DiscrepancyOutcome.MISSING)
+        lines = list(shown[: MOST_SHOWN + 1])
         return {
             "view": DiscrepancyView(row, chosen),
             "lines": [LineRow(line) for line in lines[:MOST_SHOWN]],
@@ -387,9 +391,9 @@ class DiscrepancyAdmin(LogAdmin):
         chosen = request.GET.get("outcome", "")
         columns = log_columns.DISCREPANCY_LINES
         organization_id = discrepancy.organization_id
+        lines: KeysetList[DiscrepancyLine] = KeysetList(_lines_of(discrepancy, chosen), None)
 
         def portions() -> Iterator[Sequence[Sequence[object]]]:
-            lines: KeysetList[DiscrepancyLine] = KeysetList(_lines_of(discrepancy, chosen), None)
             position = None
             while True:
                 with tenant(organization_id):

@@ -23,9 +23,9 @@ from postbacks.api.fields import (
 from postbacks.api.problems import Conflict, InvalidRequest
 from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
-from postbacks.insights import discrepancies
-from postbacks.insights.discrepancies import Comparison, DiscrepancyRefusedError
 from postbacks.models import Discrepancy, DiscrepancyLine, DiscrepancyOutcome, DiscrepancyStatus
+from postbacks.rulebook import discrepancies
+from postbacks.rulebook.discrepancies import Comparison, DiscrepancyRefusedError
 from postbacks.values.partner_lists import UnreadableListError, decode
 
 

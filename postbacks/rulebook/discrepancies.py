@@ -1,6 +1,6 @@
 """Discrepancies: what a partner lists beside what was sent to it, and what of it they lack.
 
-The list is read by `values.partner_lists`. A worker looks its lines up, some hundreds with a few
+The list is read by `values.partner_lists`. A worker looks its lines up, a hundred with a few
 statements, each by an index: as transactions, as the network's clicks, as events or postbacks. Then
 it looks for what was sent in the list's time and is not in it. Each step stores its lines and how
 far it came together, so that a killed worker's successor goes on there.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -37,12 +38,14 @@ from postbacks.models import (
     DiscrepancyLine,
     DiscrepancyOutcome,
     DiscrepancyStatus,
+    Event,
     Postback,
     PostbackStatus,
     SkipReason,
     Touchpoint,
 )
 from postbacks.models.discrepancies import KEPT_FOR
+from postbacks.rulebook.explain import explain
 from postbacks.values import identifiers
 from postbacks.values.partner_lists import PartnerLine, parse_list
 from postbacks.values.uuid7 import uuid_or_none
@@ -52,9 +55,12 @@ logger = logging.getLogger(__name__)
 MOST_RUNNING = 2  # of an organization
 MOST_KEPT = 20  # likewise
 MOST_MISSING = 100_000  # of what they lack is stored; the rest is counted
+MOST_EXPLAINED = 500  # events that no rule wanted; of the others their pages say why
+MOST_RULES = 5  # that one sentence names
 TURN_SECONDS = 10.0
-BATCH = 500  # lines that are looked up together
+BATCH = 100  # lines that are looked up together
 _SENT_BATCH = 1_000
+_EXPLAIN_SECONDS = 5.0  # of each step
 _DAY = timedelta(days=1)
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('discrepancy'), %s::bigint::int)"
 _WAITING = """
@@ -69,9 +75,9 @@ _DELETE_LINES = (
     "(SELECT id FROM discrepancy WHERE expires_at < now())"
 )
 _DELETE_EXPIRED = "DELETE FROM discrepancy WHERE expires_at < now()"
-_FIND_EVENTS = load_sql("postbacks.insights", "find_listed_events")
-_FIND_CLICKS = load_sql("postbacks.insights", "find_listed_clicks")
-_FIND_SENT = load_sql("postbacks.insights", "find_sent_to_partner", PostbackStatus)
+_FIND_EVENTS = load_sql("postbacks.rulebook", "find_listed_events")
+_FIND_CLICKS = load_sql("postbacks.rulebook", "find_listed_clicks")
+_FIND_SENT = load_sql("postbacks.rulebook", "find_sent_to_partner", PostbackStatus)
 
 _OUTCOMES = {
     PostbackStatus.DELIVERED: DiscrepancyOutcome.SENT,
@@ -269,6 +275,7 @@ class _Comparing:
         self._rules = list(rules.values_list("pk", flat=True))
         self._apps = list(App.objects.values_list("pk", flat=True))
         self._partners = dict(Partner.objects.values_list("pk", "name"))
+        self._explains_until = time.monotonic() + _EXPLAIN_SECONDS
 
     def compare(self, lines: Sequence[PartnerLine]) -> None:
         """Store the next lines, backwards, with what is known of them."""
@@ -329,8 +336,9 @@ class _Comparing:
 
     def _look_up(self, lines: Sequence[PartnerLine]) -> _Known:
         known = _Known()
-        keys = sorted({line.id for line in lines})
-        self._find_clicks(keys, known)
+        ids = {spelling: line.id for line in lines for spelling in _spellings(line.id)}
+        keys = sorted(ids)
+        self._find_clicks(ids, known)
         uuids = {str(found): key for key in keys if (found := uuid_or_none(key))}
         sent_events = self._events_of_postbacks(uuids)
         devices = [
@@ -350,19 +358,20 @@ class _Comparing:
             of_keys=of_keys,
         ):
             if event.kind == "event" and event.key in sent_events:
-                known.events[sent_events[event.key]].append(replace(event, kind="postback"))
+                id_ = ids[sent_events[event.key]]
+                known.events[id_].append(replace(event, kind="postback"))
             elif event.kind == "event":
-                known.events[uuids[event.key]].append(event)
+                known.events[ids[uuids[event.key]]].append(event)
             else:
-                known.events[event.key].append(event)
+                known.events[ids.get(event.key, event.key)].append(event)
         self._find_postbacks(known)
         return known
 
-    def _find_clicks(self, keys: Sequence[str], known: _Known) -> None:
+    def _find_clicks(self, ids: Mapping[str, str], known: _Known) -> None:
         by_key = {
-            identifiers.key_of(app, identifiers.identifier(identifiers.CLICK_ID, key)): key
+            identifiers.key_of(app, identifiers.identifier(identifiers.CLICK_ID, spelling)): id_
             for app in self._apps
-            for key in keys
+            for spelling, id_ in ids.items()
         }
         for click in fetch_rows(_ListedClick, _FIND_CLICKS, apps=self._apps, keys=list(by_key)):
             known.clicks[by_key[click.key]].append(click)
@@ -448,8 +457,7 @@ class _Comparing:
         stored.our_amount, stored.our_currency = event.revenue, event.currency
         if postback is None:
             stored.outcome = DiscrepancyOutcome.NOT_OWED
-            stored.reason = "not_matched" if self._rules else "no_rule"
-            stored.detail = _NO_POSTBACK if self._rules else _NO_RULES
+            stored.reason, stored.detail = self._why_no_postback(event)
             return
         stored.outcome = _outcome(postback)
         stored.reason = postback.reason
@@ -458,6 +466,25 @@ class _Comparing:
         stored.postback_public_id = postback.public_id
         stored.sent_at = postback.delivered_at
         stored.status_code = postback.last_status_code
+
+    def _why_no_postback(self, event: _ListedEvent) -> tuple[str, str]:
+        """Return why the partner's rules sent nothing, as a code and a sentence."""
+        if not self._rules:
+            return "no_rule", _NO_RULES
+        never_owed = self._job.counts.get(DiscrepancyOutcome.NOT_OWED, 0)
+        if never_owed >= MOST_EXPLAINED or time.monotonic() >= self._explains_until:
+            return "not_matched", _NO_POSTBACK
+        stored = Event.objects.get(pk=event.id, received_at=event.received_at)
+        explained = explain(stored, partner_id=self._job.partner_id)
+        reasons = [(each.rule, each.reasons[0]) for each in explained if each.reasons]
+        # Rules for other events say nothing of interest beside one for this event.
+        reasons = [pair for pair in reasons if pair[1].code != "trigger"] or reasons
+        if not reasons:
+            return "not_matched", _NO_POSTBACK
+        code = reasons[0][1].code
+        if len(reasons) == 1:
+            return code, reasons[0][1].detail
+        return code, " ".join(f"{rule}: {reason.detail}" for rule, reason in reasons[:MOST_RULES])
 
     def _why_no_event(self, clicks: Sequence[_ListedClick], known: _Known) -> tuple[str, str]:
         """Return why a click earned nothing for the partner, as a code and a sentence."""
@@ -539,9 +566,14 @@ def _outcome(postback: Postback) -> DiscrepancyOutcome:
     return _OUTCOMES[PostbackStatus(postback.status)]
 
 
+def _spellings(id_: str) -> set[str]:
+    """Return an ID as it is written, and without the encoding of URLs, in which lists have some."""
+    return {id_, unquote(id_)}
+
+
 def _digest(id_: str) -> UUID:
-    """Return the digest of an ID, the same in all spellings of a UUID."""
-    id_ = str(uuid_or_none(id_) or id_)
+    """Return the digest of an ID, the same in all spellings of a UUID and of URLs."""
+    id_ = str(uuid_or_none(id_) or unquote(id_))
     return UUID(bytes=hashlib.blake2b(id_.encode(), digest_size=16).digest())
 
 
