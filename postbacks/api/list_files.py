@@ -23,7 +23,7 @@ from postbacks.api.authentication import Caller
 from postbacks.api.pagination import keyset_list, link_after, read_cursor
 from postbacks.api.query import InvalidParameters, PageQuery, Query, read_query
 from postbacks.insights.exports import FilePortion
-from postbacks.insights.keyset import KeysetList, KeysetPosition
+from postbacks.insights.keyset import Cursor, KeysetList, KeysetPosition
 
 
 class CsvRenderer(BaseRenderer):
@@ -67,6 +67,16 @@ class ListFiles(GenericViewSet):
     def kinds(self) -> Sequence[Q]:
         """Return the conditions that part the rows as the index has them in order."""
         return (Q(),)
+
+    @property
+    def searched(self) -> "QuerySet[Any] | None":
+        """Return the rows among which those of the query are searched, if no index finds them."""
+        return None
+
+    @property
+    def search_seconds(self) -> float | None:
+        """Return for how long a page is searched; None: among so many rows."""
+        return None
 
     def get_renderers(self) -> list[BaseRenderer]:
         renderers = super().get_renderers()
@@ -131,7 +141,9 @@ class ListFiles(GenericViewSet):
         )
         file_name = csv_format.file_name(name, organization, datetime.now(UTC), file_format)
         response["Content-Disposition"] = f'attachment; filename="{file_name}"'
-        end = file.matches.position_after(start, csv_format.MAX_ROWS)
+        end = None
+        if file.matches.searched is None:  # what is beyond is searched for as it is sent
+            end = file.matches.position_after(start, csv_format.MAX_ROWS)
         if address := link_after(self.request.build_absolute_uri(), end):
             response["Link"] = f'<{address}>; rel="next"'
         return response
@@ -152,6 +164,9 @@ class ListFile:
 
     def portion(self, start: KeysetPosition | None, size: int) -> FilePortion:
         """Return the rows after a position, and where the next ones begin."""
+        if self.matches.searched is not None:
+            page = self.matches.page(Cursor(after=start, size=size))
+            return FilePortion(self._encoded(page.rows), len(page.rows), page.older)
         rows = self.matches.rows_after(start, size)
         end = self.matches.position_of(rows[-1]) if len(rows) == size else None
         return FilePortion(self._encoded(rows), len(rows), end)

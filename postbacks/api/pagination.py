@@ -13,8 +13,12 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
+from postbacks.api.fields import format_time
 from postbacks.api.query import InvalidParameters
 from postbacks.insights.keyset import LARGEST_ID, Cursor, KeysetList, KeysetPosition
+
+# In the answer to a search that was stopped: the time of the last row that it has looked at.
+SEARCHED_UNTIL = "Searched-Until"
 
 
 class ApiCursor(msgspec.Struct, frozen=True, array_like=True):
@@ -55,10 +59,15 @@ class NewestFirst(BasePagination):
         if backward and not page.rows:  # nothing is newer: on with the first page
             self.next = remove_query_param(address, "cursor")
         self.previous = _link(address, page.newer, backward=True)
+        self.stopped_at = page.stopped_at
         return list(page.rows)
 
     def get_paginated_response(self, data: object) -> Response:
-        return Response({"next": self.next, "previous": self.previous, "results": data})
+        neighbors = {"next": self.next, "previous": self.previous}
+        response = Response({**neighbors, "results": data})
+        if self.stopped_at is not None and self.stopped_at.moment is not None:
+            response[SEARCHED_UNTIL] = format_time(self.stopped_at.moment)
+        return response
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         neighbor = {"type": ["string", "null"], "format": "uri"}
@@ -71,7 +80,13 @@ class NewestFirst(BasePagination):
 
 def keyset_list(rows: QuerySet, view: Any) -> KeysetList[Any]:
     """Return the rows in the order that a view lists them in."""
-    return KeysetList(rows, view.time_key, kinds=view.kinds)
+    return KeysetList(
+        rows,
+        view.time_key,
+        searched=view.searched,
+        kinds=view.kinds,
+        seconds=view.search_seconds,
+    )
 
 
 def read_cursor(view: Any) -> ApiCursor | None:

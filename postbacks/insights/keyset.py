@@ -7,7 +7,8 @@ are rare stops after `MOST_SEARCHED` rows and says how far it got.
 
 import base64
 import binascii
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, Self, TypeVar
@@ -20,6 +21,7 @@ PAGE_SIZE = 50
 # The first step is as long as most searches need, the second bounds what one page may cost.
 _STEPS = (20_000, 230_000)
 MOST_SEARCHED = sum(_STEPS)
+_TIMED_STEP = 500  # whose texts are read together
 LARGEST_ID = 2**63 - 1
 
 
@@ -84,14 +86,16 @@ class KeysetList(Generic[M]):
     """A list in descending order of `time_key` and id; without a `time_key` of id alone.
 
     `rows` are the matches among the rows `searched`, both of one table. Without `searched` an index
-    finds the matches, or all rows match, and a page needs no bound. Where the index has only the
-    rows of one kind in this order, `kinds` are the conditions that part them.
+    finds the matches, or all rows match, and a page needs no bound. With `seconds` a search is
+    bounded by time in place of rows. Where the index has only the rows of one kind in this order,
+    `kinds` are the conditions that part them.
     """
 
     rows: "QuerySet[M]"
     time_key: str | None
     searched: "QuerySet[M] | None" = None
     kinds: Sequence[Q] = (Q(),)
+    seconds: float | None = None
 
     def page(self, cursor: Cursor, *, fill: bool = True) -> KeysetPage[M]:
         """Return the page at a cursor.
@@ -151,13 +155,25 @@ class KeysetList(Generic[M]):
     ) -> tuple[list[M], KeysetPosition | None]:
         """Return at most one row more than a page has, and where the search was stopped."""
         rows: list[M] = []
-        for step in _STEPS if self.searched is not None else (None,):
+        for step in self._steps():
             end = self._end_of_step(start, step, backward=backward) if step else None
             rows += self._next(self.rows, size + 1 - len(rows), start, end, backward=backward)
             if end is None or len(rows) > size:
                 return rows, None
             start = end
         return rows, start
+
+    def _steps(self) -> Iterator[int | None]:
+        """Yield how many rows are searched at once, until the search has cost enough."""
+        if self.searched is None:
+            yield None
+        elif self.seconds is None:
+            yield from _STEPS
+        else:
+            until = time.monotonic() + self.seconds
+            yield _TIMED_STEP
+            while time.monotonic() < until:
+                yield _TIMED_STEP
 
     def _end_of_step(
         self, start: KeysetPosition | None, step: int, *, backward: bool

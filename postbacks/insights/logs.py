@@ -1,5 +1,6 @@
 """The logs that people read: what can be searched in each, and one page of the result."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +8,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet, Sum, prefetch_related_objects
+from django.db.models import (
+    Exists,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+    prefetch_related_objects,
+)
+from django.db.models.functions import Cast
 
 from apps_registry.models import App, AuditEntry
 from postbacks.insights.keyset import Cursor, KeysetList, KeysetPage
@@ -35,6 +46,9 @@ from postbacks.values import identifiers
 from postbacks.values.uuid7 import moment_of, uuid_or_none
 
 _CODE = re.compile(r"[1-5][0-9]{2}")
+_COUNTS = re.compile(r"(?P<first>[0-9]{1,6})(?:(?P<more>\+)|-(?P<last>[0-9]{1,6}))?")
+_MOST_COUNTED = 10**9
+TEXT_SECONDS = 2.0  # in which a text is looked for at once
 _CODE_CLASS = re.compile(r"([1-5])xx")
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
 _IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
@@ -92,8 +106,36 @@ class StatusCodes:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptCounts:
+    """How often a postback was tried: from `first` to `last` times."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> "AttemptCounts":
+        """Return the counts that a person names: 3, 3+, or 2-5. Raises ValueError."""
+        match = _COUNTS.fullmatch(text.strip())
+        if match is None:
+            raise ValueError("Write a number like 3, “3+” for three or more, or a range like 2-5.")
+        first = int(match["first"])
+        last = _MOST_COUNTED if match["more"] else int(match["last"] or first)
+        if last < first:
+            raise ValueError("The range ends before it begins; write it like 2-5.")
+        return cls(first, last)
+
+    @property
+    def condition(self) -> Q:
+        return Q(attempts_made__range=(self.first, self.last))
+
+
+@dataclass(frozen=True, slots=True)
 class PostbackSearch:
-    """A search of the delivery log. `id` is a postback's public id or its event's."""
+    """A search of the delivery log. `id` is a postback's public id or its event's.
+
+    `outcome` is that of the last try, `kind` that of any, `version` the rule's that decided it;
+    `text` stands in the request or the answer of a try.
+    """
 
     span: TimeRange = TimeRange()
     id: UUID | None = None
@@ -104,6 +146,35 @@ class PostbackSearch:
     event_name: str = ""
     codes: StatusCodes | None = None
     test: bool | None = None
+    reason: str = ""
+    outcome: str = ""
+    attempts: AttemptCounts | None = None
+    kind: str = ""
+    campaign_id: int | None = None
+    country: str = ""
+    version: int | None = None
+    text: str = ""
+
+    @property
+    def conditions(self) -> list[Q]:
+        """Return what a postback must be, apart from its time and ID."""
+        parts = (self.codes, self.attempts)
+        return [
+            *_equal(app_id=self.app_id, rule_id=self.rule_id, status=self.status),
+            *_equal(event_name=self.event_name, reason=self.reason, rule_version=self.version),
+            *(part.condition for part in parts if part is not None),
+            *([] if self.test is None else [Q(test=self.test)]),
+            *([Q(rule_id__in=_rules_of(self.partner_id))] if self.partner_id else []),
+            *([_of_campaign(self.campaign_id)] if self.campaign_id else []),
+            *([_from_country(self.country)] if self.country else []),
+            *([_has_attempt(kind=self.kind)] if self.kind else []),
+            *(
+                [_has_attempt(outcome=self.outcome, number=OuterRef("attempts_made"))]
+                if self.outcome
+                else []
+            ),
+            *([_has_text(self.text)] if self.text else []),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,20 +264,12 @@ class AuditSearch:
 
 def delivery_log(search: PostbackSearch, cursor: Cursor) -> KeysetPage[Postback]:
     """Return a page of postbacks, newest event first, with their rules, partners and apps."""
-    conditions = [
-        *_equal(app_id=search.app_id, rule_id=search.rule_id, status=search.status),
-        *_equal(event_name=search.event_name),
-        *([search.codes.condition] if search.codes else []),
-        *([] if search.test is None else [Q(test=search.test)]),
-        *([Q(rule_id__in=_rules_of(search.partner_id))] if search.partner_id else []),
-    ]
     has_id = Q(public_id=search.id) | Q(sdk_event_id=search.id) if search.id else None
     rows = search.span.within(Postback.objects.defer("other_fingerprints"), "event_received_at")
     # In queries of their own: a join might keep PostgreSQL from reading days in order.
     related = ("rule__partner", "app")
-    return _search(rows, "event_received_at", conditions, has_id=has_id, related=related).page(
-        cursor
-    )
+    found = _search(rows, "event_received_at", search.conditions, has_id=has_id, related=related)
+    return replace(found, seconds=TEXT_SECONDS if search.text else None).page(cursor)
 
 
 def event_log(search: EventSearch, cursor: Cursor) -> KeysetPage[Event]:
@@ -405,6 +468,41 @@ def _equal(**conditions: object) -> list[Q]:
 
 def _rules_of(partner_id: int) -> list[int]:
     return list(CallbackRule.objects.filter(partner_id=partner_id).values_list("pk", flat=True))
+
+
+def _has_attempt(**conditions: object) -> Q:
+    attempts = DeliveryAttempt.objects.filter(
+        postback=OuterRef("pk"), event_received_at=OuterRef("event_received_at"), **conditions
+    )
+    return Q(Exists(attempts))
+
+
+def _has_text(text: str) -> Q:
+    """Return the condition that a try has a text in its URL, headers, body or answer."""
+    attempts = DeliveryAttempt.objects.filter(
+        postback=OuterRef("pk"), event_received_at=OuterRef("event_received_at")
+    ).annotate(sent=Cast("request", TextField()), answered=Cast("response", TextField()))
+    # As it stands in JSON, where quotes and line breaks are written otherwise.
+    stored = json.dumps(text, ensure_ascii=False)[1:-1]
+    return Q(Exists(attempts.filter(Q(sent__icontains=stored) | Q(answered__icontains=stored))))
+
+
+def _of_campaign(campaign_id: int) -> Q:
+    """Return the condition that a campaign was credited when a postback was decided.
+
+    Older rows don't say it: for these the credit of now counts.
+    """
+    installs = Install.objects.filter(pk=OuterRef("install_id"), campaign_id=campaign_id)
+    return Q(campaign_ref=campaign_id) | (Q(campaign_ref=None) & Q(Exists(installs)))
+
+
+def _from_country(country: str) -> Q:
+    events = Event.objects.filter(
+        pk=OuterRef("event_id"),
+        received_at=OuterRef("event_received_at"),
+        fields__country__in=[country.upper(), country.lower()],
+    )
+    return Q(Exists(events))
 
 
 def names_of(text: str) -> list[str]:

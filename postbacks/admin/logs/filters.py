@@ -14,13 +14,25 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from apps_registry.models import App, Partner
+from apps_registry.models import App, Campaign, Partner
 from apps_registry.models.apps import Platform
 from apps_registry.tenancy import Lifecycle
 from postbacks.delivery.outcome import Outcome
 from postbacks.insights.live import LiveKind, LiveSearch, identifiers_of_text
-from postbacks.insights.logs import EventSearch, PostbackSearch, StatusCodes, TimeRange
-from postbacks.models import CallbackRule, EventSource, PostbackStatus
+from postbacks.insights.logs import (
+    AttemptCounts,
+    EventSearch,
+    PostbackSearch,
+    StatusCodes,
+    TimeRange,
+)
+from postbacks.models import (
+    AttemptKind,
+    CallbackRule,
+    EventSource,
+    PostbackStatus,
+    SkipReason,
+)
 from postbacks.values.events import ANY_EVENT
 
 RECENT = {
@@ -111,6 +123,25 @@ class StatusCodesField(SuggestingField):
             return StatusCodes.parse(text)
         except ValueError as error:
             raise ValidationError(str(error)) from None
+
+
+class AttemptCountsField(forms.CharField):
+    """Takes how often something was tried: 3, 3+ or 2-5."""
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return AttemptCounts.parse(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class ReasonField(SuggestingField):
+    """Takes a reason's code, with suggestions."""
+
+    suggestions = ("http_500", "timeout", *SkipReason.values)
 
 
 def error_messages_of(field: forms.Field) -> dict[str, str]:
@@ -285,14 +316,69 @@ class PostbackFilter(TimedFilter):
         label="Test sends",
         choices=[("", "With them"), ("no", "Without them"), ("only", "Only them")],
     )
-    field_order = (*basic, "app", "rule", "partner", "event", "code", "test", "since")
+    reason = ReasonField(
+        label="Reason", max_length=64, widget=forms.TextInput({"placeholder": "no_consent"})
+    )
+    outcome = forms.ChoiceField(
+        label="Last try",
+        choices=[("", "Any"), *((each.value, each.value.capitalize()) for each in Outcome)],
+    )
+    attempts = AttemptCountsField(
+        label="Tries", max_length=16, widget=forms.TextInput({"placeholder": "3, 3+ or 2-5"})
+    )
+    kind = forms.ChoiceField(label="Tried as", choices=[("", "Any"), *AttemptKind.choices])
+    campaign = RowChoiceField(queryset=None, label="Campaign", empty_label="All campaigns")
+    country = forms.RegexField(
+        "^[A-Za-z]{2}$",
+        label="Country",
+        max_length=2,
+        widget=forms.TextInput({"placeholder": "DE"}),
+    )
+    version = forms.IntegerField(
+        label="Rule's version", min_value=1, max_value=2**31 - 1, widget=forms.TextInput()
+    )
+    text = forms.CharField(
+        label="Text in URL or answer",
+        max_length=256,
+        min_length=3,
+        widget=forms.TextInput({"type": "search", "placeholder": "A part of the URL"}),
+    )
+    field_order = (
+        *(*basic, "app", "rule", "partner", "event", "code", "reason", "outcome", "attempts"),
+        *("kind", "campaign", "country", "version", "test", "text", "since"),
+    )
+    # Filters of this log alone: a replay has no such.
+    only_here = ("outcome", "attempts", "kind", "campaign", "country", "version", "text")
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
         self.offer("app", App.objects.all())
         self.offer("rule", CallbackRule.objects.all())
         self.offer("partner", Partner.objects.all())
+        self.offer("campaign", Campaign.objects.all())
         self.suggest_events()
+        wrong = "Write a country's code of two letters, for example DE."
+        self.fields["country"].error_messages |= {"invalid": wrong, "max_length": wrong}
+        self.fields["text"].error_messages["min_length"] = "Write at least three characters."
+        whole = "Write the number of a version, for example 3."
+        names = ("invalid", "min_value", "max_value")
+        self.fields["version"].error_messages |= dict.fromkeys(names, whole)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        has_range = cleaned.get("time") or cleaned.get("since")
+        if cleaned.get("text") and not has_range and "since" not in self.errors:
+            self.add_error("text", "Choose a time too: no index finds texts.")
+        return cleaned
+
+    @property
+    def is_timed_search(self) -> bool:
+        return bool(self.active_values.get("text"))
+
+    @property
+    def can_be_replayed(self) -> bool:
+        """Tell whether a replay of these filters would send what the list shows."""
+        return not self.active_values.keys() & set(self.only_here)
 
     @property
     def nothing_found(self) -> str:
@@ -317,6 +403,14 @@ class PostbackFilter(TimedFilter):
             event_name=values["event"],
             codes=values["code"],
             test={"only": True, "no": False}.get(values["test"]),
+            reason=values["reason"],
+            outcome=values["outcome"],
+            attempts=values["attempts"],
+            kind=values["kind"],
+            campaign_id=pk_or_none(values["campaign"]),
+            country=values["country"],
+            version=values["version"],
+            text=values["text"],
         )
 
 

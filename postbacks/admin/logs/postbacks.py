@@ -81,7 +81,7 @@ class PostbackAdmin(LogAdmin):
         super()._add_rows(request, response)
         context = response.context_data or {}
         filters = context["cl"].filters
-        if context["may_resend"] and filters.is_valid():
+        if context["may_resend"] and filters.is_valid() and filters.can_be_replayed:
             context["replay_address"], context["replay_text"] = replay_link(filters)
 
     def row_context(self, request: HttpRequest, row: Postback) -> dict[str, object]:

@@ -211,7 +211,7 @@ class ReplayStartPage:
         if not allowed(request, RIGHT_TO["replay"]):
             raise PermissionDenied
         filters = PostbackFilter(request.GET)
-        if not filters.is_valid():
+        if not filters.is_valid() or not filters.can_be_replayed:
             return HttpResponseRedirect(f"{self._log}{filters.address()}")
         if request.method == "POST":
             return self._start(request, filters)
@@ -337,6 +337,7 @@ def _wish(
     values, span = filters.cleaned_data, filters.span
     chosen = ReplayFilter(
         status=values["status"] or None,
+        reason=values["reason"] or None,
         rule=_public_id(values["rule"]),
         partner=_public_id(values["partner"]),
         app=_public_id(values["app"]),

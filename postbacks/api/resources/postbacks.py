@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
@@ -13,15 +13,29 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps_registry.models import App
+from apps_registry.models import App, Campaign, Partner
 from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import EmptyAsNullField, IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
+from postbacks.delivery.outcome import Outcome
+from postbacks.insights.logs import (
+    TEXT_SECONDS,
+    AttemptCounts,
+    PostbackSearch,
+    StatusCodes,
+    TimeRange,
+)
 from postbacks.insights.request_differences import request_differences
-from postbacks.models import CallbackRule, DeliveryAttempt, Postback, PostbackStatus
+from postbacks.models import (
+    AttemptKind,
+    CallbackRule,
+    DeliveryAttempt,
+    Postback,
+    PostbackStatus,
+)
 from postbacks.rulebook.breakers import mark_waiting
 from postbacks.rulebook.resending import NotResendableError, resend
 
@@ -134,13 +148,57 @@ class PostbackCsvSerializer(PostbackSerializer):
     attempts = serializers.IntegerField(source="attempts_made")  # type: ignore[assignment]  # in JSON a list
 
 
+# Filters whose matches may be rare and have no index: a page looks at so many rows at once.
+_SEARCHED = frozenset(
+    {
+        *("partner", "event_name", "version", "reason", "code", "attempts", "outcome", "kind"),
+        *("campaign", "country", "text"),
+    }
+)
+
+
 class PostbackQuery(PageQuery):
-    """Filters of postbacks; `since` and `until` are about when the event was received."""
+    """Filters of postbacks; `since` and `until` are about when the event was received.
+
+    A page of rare matches may be short: `Searched-Until` says how far it looked, “next” goes on.
+    """
 
     app = IdFilter(App)
+    partner = IdFilter(Partner)
     event_id = serializers.UUIDField(required=False)
+    event_name = serializers.CharField(required=False, max_length=64)
     rule = IdFilter(CallbackRule)
+    version = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**31 - 1, help_text="Of the rule, that decided it."
+    )
     status = serializers.ChoiceField(PostbackStatus.choices, required=False)
+    reason = serializers.CharField(
+        required=False, max_length=64, help_text="Why it failed or was skipped: `http_503` …"
+    )
+    code = serializers.CharField(
+        required=False,
+        max_length=8,
+        help_text="HTTP code of the last answer: `503`, `5xx`, or `none` for no answer.",
+    )
+    attempts = serializers.CharField(
+        required=False, max_length=16, help_text="How many: `3`, `3+` or `2-5`."
+    )
+    outcome = serializers.ChoiceField(
+        [outcome.value for outcome in Outcome], required=False, help_text="Of the last attempt."
+    )
+    kind = serializers.ChoiceField(
+        AttemptKind.choices, required=False, help_text="Of one of its attempts."
+    )
+    campaign = IdFilter(Campaign)
+    country = serializers.RegexField("^[A-Za-z]{2}$", required=False)
+    text = serializers.CharField(
+        required=False,
+        min_length=3,
+        max_length=256,
+        help_text="In the URL, headers, body or answer of an attempt; takes `since`. Looked for at "
+        "most 2 s at once, newest first: the header `Searched-Until` says how far it got, and "
+        "“next” goes on from there.",
+    )
     test = serializers.ChoiceField(
         [("true", "Only test sends"), ("false", "No test sends")], required=False
     )
@@ -148,16 +206,58 @@ class PostbackQuery(PageQuery):
         required=False, help_text="Event received at this time or later."
     )
     until = MillisecondDateTimeField(required=False, help_text="Event received before this time.")
-    lookups = {
-        "app": "app_id",
-        "event_id": "sdk_event_id",
-        "rule": "rule_id",
-        "since": "event_received_at__gte",
-        "until": "event_received_at__lt",
-    }
 
     def validate_test(self, value: str) -> bool:
         return value == "true"
+
+    def validate_code(self, value: str) -> StatusCodes:
+        try:
+            return StatusCodes.parse(value)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+    def validate_attempts(self, value: str) -> AttemptCounts:
+        try:
+            return AttemptCounts.parse(value)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("text") and not attrs.get("since"):
+            raise serializers.ValidationError({"text": "“text” takes “since”: no index finds it."})
+        return attrs
+
+    def narrow(self, rows: QuerySet) -> QuerySet:
+        values = self.validated_data
+        # An unknown row's id is 0, which matches nothing and is no missing filter.
+        names = ("app", "rule", "partner", "campaign")
+        ids = {name: (values[name] or -1) if name in values else None for name in names}
+        search = PostbackSearch(
+            app_id=ids["app"],
+            rule_id=ids["rule"],
+            partner_id=ids["partner"],
+            campaign_id=ids["campaign"],
+            status=values.get("status", ""),
+            event_name=values.get("event_name", ""),
+            codes=values.get("code"),
+            test=values.get("test"),
+            reason=values.get("reason", ""),
+            outcome=values.get("outcome", ""),
+            attempts=values.get("attempts"),
+            kind=values.get("kind", ""),
+            country=values.get("country", ""),
+            version=values.get("version"),
+            text=values.get("text", ""),
+        )
+        if event_id := values.get("event_id"):
+            rows = rows.filter(sdk_event_id=event_id)
+        return self.in_time(rows).filter(*search.conditions)
+
+    def in_time(self, rows: QuerySet) -> QuerySet:
+        """Return the rows of the time that is asked for."""
+        values = self.validated_data
+        span = TimeRange(values.get("since"), values.get("until"))
+        return span.within(rows, "event_received_at")
 
 
 class PostbackViewSet(OrganizationViewSet):
@@ -168,6 +268,17 @@ class PostbackViewSet(OrganizationViewSet):
     queries = {"list": PostbackQuery}
     rights = {"list": Right.READ, "retrieve": Right.READ, "resend": RIGHT_TO["resend"]}
     time_key = "event_received_at"
+
+    @property
+    def searched(self) -> QuerySet | None:
+        query = self.query
+        if not (isinstance(query, PostbackQuery) and query.validated_data.keys() & _SEARCHED):
+            return None
+        return query.in_time(super().get_queryset())
+
+    @property
+    def search_seconds(self) -> float | None:
+        return TEXT_SECONDS if "text" in self.query.validated_data else None
 
     def get_queryset(self) -> Any:
         return super().get_queryset().prefetch_related("rule")
