@@ -516,7 +516,7 @@ def installs_with(text: str) -> Q:
     Each kind has an index: install ids, devices by app, keys by app, and our own ids.
     """
     apps = list(App.objects.values_list("pk", flat=True))
-    names = _names(text, *_IDENTIFIER_KINDS, *identifiers.HASHES)
+    names = names_of(text)
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = InstallKey.objects.filter(app_id__in=apps, key__in=keys)
     ids = list(by_key.values_list("install_id", flat=True)[:_MOST_BY_KEY])

@@ -74,8 +74,9 @@ def test_each_operation_says_what_it_is_about() -> None:
     repeated = {text for text, count in Counter(descriptions).items() if count > 1}
     assert not repeated
     assert not [text for text in descriptions if "{one}" in text or "{many}" in text]
-    assert "Answer one page of the audit entries that the filters leave; all of them as CSV." in (
-        descriptions
+    assert (
+        "Answer one page of the audit entries that the filters leave; all of them as a file."
+        in (descriptions)
     )
     assert "Make a new set of attribution settings." in descriptions
 
@@ -125,6 +126,14 @@ def test_every_address_of_the_contract_is_described() -> None:
         "attribution-settings/{id}": {"get", "put", "patch", "delete"},
         "touchpoints": {"get", "post"},
         "touchpoints/{id}": {"get"},
+        "discrepancies": {"get", "post"},
+        "discrepancies/{id}": {"get", "delete"},
+        "discrepancies/{id}/cancel": {"post"},
+        "discrepancies/{id}/lines": {"get"},
+        "exports": {"get", "post"},
+        "exports/{id}": {"get", "delete"},
+        "exports/{id}/cancel": {"post"},
+        "exports/{id}/download": {"get"},
         "search": {"get"},
         "devices/explain": {"get"},
         "installs/{id}/explain": {"get"},

@@ -51,7 +51,7 @@ class Told:
         _, link = make_network(of)
         names = frozenset({"click_id:net-1", f"advertising:{GAID}"})
         clicked = touch(of, link, ago=60, click_id="net-1", once="net-1", identifiers=names)
-        record(of, event("open", install_id=INSTALL_ID, **SHARED))
+        record(of, event("open", install_id=INSTALL_ID, click_id="referrer-click", **SHARED))
         work()
         bought = event("purchase", install_id=INSTALL_ID, transaction_id="GPA.3372-4150", **SHARED)
         record(of, bought)
@@ -114,6 +114,7 @@ CASES: dict[str, tuple[Callable[[Told], str], set[tuple[str, str]]]] = {
     ),
     "copy": (lambda t: str(t.copy.public_id), {("skan_postback", "id")}),
     "refused": (lambda _: "refused-click", {("refused_event", "id")}),
+    "click that only the install named": (lambda _: "referrer-click", {(_I, "click_id")}),
     "nothing": (lambda _: str(uuid4()), set()),
     "a part": (lambda _: GAID[:12], set()),
     "NUL": (lambda _: "net\x001", set()),
