@@ -15,7 +15,7 @@ from typing import Any
 import django
 
 DONE, NOTHING_DONE = 0, 3
-_PATIENCE = 2_000  # workers
+_PATIENCE = 10_000  # workers: most find the lock of one that has just died
 
 
 def _killed_at(turn: int) -> Callable[..., Any]:
