@@ -211,7 +211,7 @@ def test_figures_equal_the_logs_after_all_that_can_happen_to_a_postback(
 
     # The update to the first version with figures counts what the logs hold by then.
     query("DELETE FROM figure RETURNING 1")
-    count_logs = import_module("postbacks.migrations.0042_keep_figures").COUNT
+    count_logs = import_module("postbacks.migrations.0038_keep_figures").COUNT
     with database.as_role(roles.OWNER), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(count_logs, None)
     assert_equal_to_the_logs()

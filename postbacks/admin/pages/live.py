@@ -45,6 +45,7 @@ MOST_SHOWN = 50  # rows of an answer
 NONE = "\N{EN DASH}"
 _SKIP_REASONS = {reason.value: str(reason.label) for reason in SkipReason}
 _TEST_DEVICE = ' <span class="pb-badge pb-badge--info" title="Test device: {}">Test device</span>'
+_WHOM = "<bdi>{}</bdi> · <bdi>{}</bdi>"
 _TEST_SEND = SafeString(' <span class="pb-badge">Test</span>')
 _LONGEST_TEXT = 255
 
@@ -204,7 +205,7 @@ def _event_view(event: LiveEvent) -> RowView:
 
 
 def _postback_view(postback: LivePostback) -> RowView:
-    whom = f"{postback.rule} · {postback.partner}" if postback.partner else postback.rule
+    whom = format_html(_WHOM, postback.rule, postback.partner) if postback.partner else postback.rule
     if postback.outcome == PostbackStatus.SKIPPED:
         badge, tone, note = "Skipped", Tone.STILL, _SKIP_REASONS.get(postback.reason, "")
     elif postback.outcome == PostbackStatus.PENDING:

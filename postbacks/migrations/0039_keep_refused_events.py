@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0018_mask_old_filters'),
-        ('postbacks', '0042_keep_figures'),
+        ('postbacks', '0038_keep_figures'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('postbacks', '0053_export_lists'),
+        ('postbacks', '0041_export_lists'),
     ]
 
     operations = [

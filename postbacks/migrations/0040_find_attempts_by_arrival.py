@@ -11,6 +11,6 @@ BACKWARD = "DROP INDEX delivery_attempt_by_arrival;"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("postbacks", "0045_keep_refused_events")]
+    dependencies = [("postbacks", "0039_keep_refused_events")]
 
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]

@@ -32,7 +32,7 @@ ALTER TABLE attribution ADD CONSTRAINT attribution_organization_id_fkey
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('postbacks', '0055_compare_partners_lists'),
+        ('postbacks', '0043_compare_partners_lists'),
     ]
 
     operations = [

@@ -18,7 +18,7 @@ DROP INDEX event_by_transaction;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("postbacks", "0056_refer_to_organizations_once")]
+    dependencies = [("postbacks", "0044_refer_to_organizations_once")]
 
     operations = [
         migrations.RunSQL(FORWARD, BACKWARD),

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0018_mask_old_filters'),
-        ('postbacks', '0054_give_up_dry_runs'),
+        ('postbacks', '0042_give_up_dry_runs'),
     ]
 
     operations = [

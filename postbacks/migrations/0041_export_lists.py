@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0018_mask_old_filters'),
-        ('postbacks', '0052_find_attempts_by_arrival'),
+        ('postbacks', '0040_find_attempts_by_arrival'),
     ]
 
     operations = [
