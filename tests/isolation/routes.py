@@ -20,13 +20,17 @@ class Route:
 
 
 def swept_routes() -> list[Route]:
-    """Return the routes of admin, accounts, API and Tenjin's API, each once."""
+    """Return the routes of admin, accounts, API and Tenjin's API, each once.
+
+    Lists come before what names a row: some of these would remove what a list could show.
+    """
     templates = dict.fromkeys(_walk(get_resolver().url_patterns, "/"))
-    return [
+    routes = [
         Route(template, tuple(re.findall(r"%\((\w+)\)s", template)))
         for template in templates
         if template.startswith(SWEPT)
     ]
+    return sorted(routes, key=lambda route: bool(route.parameters))
 
 
 def _walk(patterns: "list[URLPattern | URLResolver]", prefix: str) -> Iterator[str]:

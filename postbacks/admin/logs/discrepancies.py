@@ -447,4 +447,6 @@ def _amount(amount: Decimal | None, currency: str) -> str:
 
 
 def _money(by_currency: dict[str, str]) -> str:
-    return ", ".join(f"{amount} {currency}".strip() for currency, amount in sorted(by_currency.items()))
+    return ", ".join(
+        f"{amount} {currency}".strip() for currency, amount in sorted(by_currency.items())
+    )

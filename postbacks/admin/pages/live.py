@@ -205,7 +205,9 @@ def _event_view(event: LiveEvent) -> RowView:
 
 
 def _postback_view(postback: LivePostback) -> RowView:
-    whom = format_html(_WHOM, postback.rule, postback.partner) if postback.partner else postback.rule
+    whom = (
+        format_html(_WHOM, postback.rule, postback.partner) if postback.partner else postback.rule
+    )
     if postback.outcome == PostbackStatus.SKIPPED:
         badge, tone, note = "Skipped", Tone.STILL, _SKIP_REASONS.get(postback.reason, "")
     elif postback.outcome == PostbackStatus.PENDING:
