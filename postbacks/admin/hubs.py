@@ -212,8 +212,8 @@ def _missing(
 ) -> Iterable[str]:
     """Yield what a partner lacks before it is told anything, in sentences."""
     template = template_named(partner.template) if partner.template else None
-    for asked in missing_credentials(template, credentials) if template else ():
-        yield f"The credential “{asked.label}” is not set. {asked.help}"
+    for credential in missing_credentials(template, credentials) if template else ():
+        yield f"The credential “{credential.label}” is not set. {credential.help}"
     if credentials and not partner.allowed_hosts:
         yield "No host may receive its credentials yet: an owner names the allowed hosts in Set-up."
     if not rules:

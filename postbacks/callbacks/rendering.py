@@ -72,10 +72,10 @@ def render_postbacks(
     }
     rows = load_undecoded_events(keys)
     places: dict[int, list[int]] = {}
-    for place, postback in enumerate(postbacks):
-        places.setdefault(postback.event_id, []).append(place)
-    known = [known_events[event_id] for event_id in places if event_id in known_events]
-    sources: list[StoredEvent | UndecodedEvent] = [*known, *rows]
+    for index, postback in enumerate(postbacks):
+        places.setdefault(postback.event_id, []).append(index)
+    listed = [known_events[event_id] for event_id in places if event_id in known_events]
+    sources: list[StoredEvent | UndecodedEvent] = [*listed, *rows]
     batch = _Batch(
         rules=rules,
         credits=load_credit_versions(
@@ -83,7 +83,7 @@ def render_postbacks(
         ),
         rates=load_rates(
             [
-                *(event.event_time for event in known if event.has_money),
+                *(event.event_time for event in listed if event.has_money),
                 *(row.money_at for row in rows if row.money_at is not None),
             ]
         ),
@@ -96,12 +96,12 @@ def render_postbacks(
     before = began
     for source in sources:
         event = None
-        for place in places[source.id]:
+        for index in places[source.id]:
             if size > BATCH_BYTES or before - began > BATCH_SECONDS:
-                rendered[place] = _OVER_BUDGET
+                rendered[index] = _OVER_BUDGET
                 continue
             event = event or (source if isinstance(source, StoredEvent) else source.event())
-            each = rendered[place] = _render_or_hold(postbacks[place], event, batch)
+            each = rendered[index] = _render_or_hold(postbacks[index], event, batch)
             size += each.size
             now = time.perf_counter()
             if now - before > _NOTABLE_SECONDS:

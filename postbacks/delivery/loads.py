@@ -95,9 +95,9 @@ class Loads:
         """Count a step's time; an organization is named once for each of its rows in the step."""
         counts = Counter(organizations)
         now = self.clock()
-        one = seconds / max(1, counts.total()) * math.log(2) / _HALF_LIFE
+        step = seconds / max(1, counts.total()) * math.log(2) / _HALF_LIFE
         for organization_id, count in counts.items():
-            self._own[organization_id] = (self._load(organization_id, now) + count * one, now)
+            self._own[organization_id] = (self._load(organization_id, now) + count * step, now)
 
     def divide(self) -> None:
         """Tell the other pumps what was counted, and find out whom to serve."""

@@ -185,11 +185,11 @@ def _touchpoints_of_installs(installs: Sequence[Install]) -> list[Touchpoint]:
     for app_id, own in by_app.items():
         by_key = TouchpointKey.objects.filter(app_id=app_id, key__in=own).order_by("-occurred_at")
         rows |= dict(by_key.values_list("touchpoint_id", "received_at")[:MOST])
-    found = list(touchpoints_of([each for each in judged if each is not None])[:MOST])
+    touchpoints = list(touchpoints_of([each for each in judged if each is not None])[:MOST])
     if rows:
         span = (min(rows.values()), max(rows.values()))
-        found += Touchpoint.objects.filter(pk__in=rows, received_at__range=span)
-    return list({row.pk: row for row in found}.values())[:MOST]
+        touchpoints += Touchpoint.objects.filter(pk__in=rows, received_at__range=span)
+    return list({row.pk: row for row in touchpoints}.values())[:MOST]
 
 
 def _judged_ids(stored: Any) -> Iterator[UUID]:

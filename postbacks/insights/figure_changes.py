@@ -102,8 +102,8 @@ def delete_old_figures(limit: int = 20_000) -> int:
     """Delete a batch of minutes and quarters that are past their time; days stay."""
     now = datetime.now(UTC)
     return sum(
-        run(_DELETE_OLD, {"span": span.value, "before": now - kept, "limit": limit})
-        for span, kept in (
+        run(_DELETE_OLD, {"span": span.value, "before": now - days_kept, "limit": limit})
+        for span, days_kept in (
             (FigureSpan.MINUTE, MINUTES_KEPT),
             (FigureSpan.QUARTER, QUARTERS_KEPT),
         )

@@ -266,12 +266,12 @@ def revenues(figures: Sequence[Figures], *, now: datetime) -> list[Revenue]:
     All of them take one look at the rates.
     """
     amounts = [
-        AmountOfDay(place, amount.day, amount.currency, amount.amount)
-        for place, part in enumerate(figures)
+        AmountOfDay(index, amount.day, amount.currency, amount.amount)
+        for index, part in enumerate(figures)
         for amount in part.amounts
     ]
     by_place = revenue_by_key(amounts, now=now) if amounts else {}
-    return [by_place.get(place, Revenue()) for place in range(len(figures))]
+    return [by_place.get(index, Revenue()) for index in range(len(figures))]
 
 
 def _kept_span(moment: datetime, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:

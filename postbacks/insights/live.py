@@ -177,8 +177,8 @@ class Stream:
 
     def newer(self, search: LiveSearch, *, than: float, most: int) -> tuple[SeenRow, ...]:
         """Return the rows of a search that were seen after a moment, newest first."""
-        recent = (seen for seen in self.rows if seen.seen_at > than)
-        return tuple(islice((seen for seen in recent if search.matches(seen.row)), most))
+        recent = (row for row in self.rows if row.seen_at > than)
+        return tuple(islice((row for row in recent if search.matches(row.row)), most))
 
 
 def newest_answers(rule_ids: Sequence[int], *, most: int) -> list[SeenRow]:
@@ -291,13 +291,13 @@ class Ring:
             SeenRow(row, min(seen_at, row.visible_by) if is_first else seen_at, row.mark(marks))
             for row in ordered
         ]
-        kept = (
+        remaining = (
             seen
             for number, seen in enumerate(self.stream.rows)
             if seen_at - seen.seen_at
             < (_KEPT_QUIET_SECONDS if number + len(fresh) < KEPT_WHEN_QUIET else _KEPT_SECONDS)
         )
-        all_rows = tuple(islice(chain(fresh, kept), MOST_KEPT))
+        all_rows = tuple(islice(chain(fresh, remaining), MOST_KEPT))
         return Stream(all_rows, seen_at, seen_at if is_cut else self.stream.cut_at)
 
 

@@ -72,7 +72,7 @@ _LABELS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class SearchMatch:
     """A row that carries the id: `matched` says as what, `at` when it came."""
 
     kind: MatchKind
@@ -91,16 +91,16 @@ class Matches:
     """
 
     text: str
-    matches: Sequence[Match] = ()
+    matches: Sequence[SearchMatch] = ()
     unfinished: Sequence[MatchKind] = field(default_factory=list)
 
     @property
-    def only(self) -> Match | None:
+    def only(self) -> SearchMatch | None:
         """Return the match if there is exactly one."""
         return self.matches[0] if len(self.matches) == 1 and not self.unfinished else None
 
     @property
-    def groups(self) -> list[tuple[MatchKind, list[Match]]]:
+    def groups(self) -> list[tuple[MatchKind, list[SearchMatch]]]:
         by_kind = {kind: [m for m in self.matches if m.kind is kind] for kind in MatchKind}
         return [(kind, matches) for kind, matches in by_kind.items() if matches]
 
@@ -113,7 +113,7 @@ def search(text: str) -> Matches:
     text = text.strip()[:LONGEST]
     if not text or "\x00" in text:
         return Matches(text)
-    matches: list[Match] = []
+    matches: list[SearchMatch] = []
     unfinished: list[MatchKind] = []
     for kind, find in _FINDERS.items():
         try:
@@ -134,14 +134,14 @@ _TIMEOUT: Final = str(_MILLISECONDS)
 def events_with(text: str) -> "list[tuple[Event, str]]":
     """Return the newest events that carry an id, and as what."""
     apps = _apps()
-    found: dict[int, tuple[Event, str]] = {}
+    events: dict[int, tuple[Event, str]] = {}
     for rows, matched in (
         (_events_by_id(text), "event_id"),
         (Event.objects.filter(customer_user_id=text), "customer_user_id"),
         (_with_transaction(text), "transaction_id"),
     ):
         for event in _newest(rows.prefetch_related("app"), "received_at"):
-            found.setdefault(event.pk, (event, matched))
+            events.setdefault(event.pk, (event, matched))
     devices = {
         spelling: _matched_kind(device)
         for device in names_of(text)
@@ -149,8 +149,8 @@ def events_with(text: str) -> "list[tuple[Event, str]]":
     }
     of_devices = Event.objects.filter(app_id__in=apps, device__in=devices)
     for event in _newest(of_devices.prefetch_related("app"), "received_at"):
-        found.setdefault(event.pk, (event, devices.get(event.device, "device")))
-    newest = sorted(found.values(), key=lambda pair: pair[0].received_at, reverse=True)
+        events.setdefault(event.pk, (event, devices.get(event.device, "device")))
+    newest = sorted(events.values(), key=lambda pair: pair[0].received_at, reverse=True)
     return newest[:MOST_OF_KIND]
 
 
@@ -176,9 +176,9 @@ def _with_transaction(text: str) -> "QuerySet[Event]":
     return Event.objects.annotate(transaction_id=transaction_id).filter(transaction_id=text)
 
 
-def _find_events(text: str) -> Iterator[Match]:
+def _find_events(text: str) -> Iterator[SearchMatch]:
     for event, matched in events_with(text):
-        yield Match(
+        yield SearchMatch(
             MatchKind.EVENT,
             event.event_id,
             matched,
@@ -188,11 +188,11 @@ def _find_events(text: str) -> Iterator[Match]:
         )
 
 
-def _find_installs(text: str) -> Iterator[Match]:
+def _find_installs(text: str) -> Iterator[SearchMatch]:
     rows = Install.objects.filter(installs_with(text)).prefetch_related("app", "partner")
     for install in _newest(rows, "event_received_at"):
         whose = str(install.partner) if install.partner else "organic"
-        yield Match(
+        yield SearchMatch(
             MatchKind.INSTALL,
             install.public_id,
             _matched_of_install(install, text),
@@ -213,7 +213,7 @@ def _matched_of_install(install: Install, text: str) -> str:
     return _matched_kind(names[0] if names else install.device)
 
 
-def _find_touchpoints(text: str) -> Iterator[Match]:
+def _find_touchpoints(text: str) -> Iterator[SearchMatch]:
     names = set(names_of(text))
     rows = Touchpoint.objects.filter(touchpoints_with(text)).prefetch_related("app", "partner")
     for touchpoint in _newest(rows, "received_at"):
@@ -223,7 +223,7 @@ def _find_touchpoints(text: str) -> Iterator[Match]:
             matched = "id"
         elif touchpoint.click_id == text:
             matched = "click_id"
-        yield Match(
+        yield SearchMatch(
             MatchKind.TOUCHPOINT,
             touchpoint.public_id,
             matched,
@@ -233,7 +233,7 @@ def _find_touchpoints(text: str) -> Iterator[Match]:
         )
 
 
-def _find_postbacks(text: str) -> Iterator[Match]:
+def _find_postbacks(text: str) -> Iterator[SearchMatch]:
     public_id = uuid_or_none(text)
     moment = moment_of(public_id) if public_id else None
     if public_id is None or moment is None:
@@ -243,7 +243,7 @@ def _find_postbacks(text: str) -> Iterator[Match]:
         event_received_at__range=(moment - _CLOCKS_DIFFER, moment + _CLOCKS_DIFFER),
     )
     for postback in _newest(rows.prefetch_related("rule"), "event_received_at"):
-        yield Match(
+        yield SearchMatch(
             MatchKind.POSTBACK,
             postback.public_id,
             "id",
@@ -253,14 +253,14 @@ def _find_postbacks(text: str) -> Iterator[Match]:
         )
 
 
-def _find_copies(text: str) -> Iterator[Match]:
+def _find_copies(text: str) -> Iterator[SearchMatch]:
     public_id = uuid_or_none(text)
     has_transaction = Q(transaction_id__in={text, text.lower(), text.upper()})
     rows = SkanPostback.objects.filter(has_transaction)
     if public_id is not None:
         rows = SkanPostback.objects.filter(has_transaction | Q(public_id=public_id))
     for copy in _newest(rows.prefetch_related("app"), "received_at"):
-        yield Match(
+        yield SearchMatch(
             MatchKind.SKAN_POSTBACK,
             copy.public_id,
             "id" if copy.public_id == public_id else "transaction_id",
@@ -270,14 +270,14 @@ def _find_copies(text: str) -> Iterator[Match]:
         )
 
 
-def _find_links(text: str) -> Iterator[Match]:
+def _find_links(text: str) -> Iterator[SearchMatch]:
     pasted = _LINK.fullmatch(text)
     token = pasted[1] if pasted else text
     condition = Q(token=token) if len(token) <= 64 else Q(pk__in=[])
     if public_id := uuid_or_none(text):
         condition |= Q(public_id=public_id)
     for link in TrackingLink.objects.filter(condition).select_related("campaign")[:MOST_OF_KIND]:
-        yield Match(
+        yield SearchMatch(
             MatchKind.TRACKING_LINK,
             link.public_id,
             "token" if link.token == token else "id",
@@ -287,10 +287,10 @@ def _find_links(text: str) -> Iterator[Match]:
         )
 
 
-def _find_refused(text: str) -> Iterator[Match]:
+def _find_refused(text: str) -> Iterator[SearchMatch]:
     rows = RefusedEvent.objects.filter(refused_events_with(text)).prefetch_related("app")
     for refused in _newest(rows.prefetch_related("app"), "received_at"):
-        yield Match(
+        yield SearchMatch(
             MatchKind.REFUSED_EVENT,
             refused.public_id,
             "id",
@@ -300,7 +300,7 @@ def _find_refused(text: str) -> Iterator[Match]:
         )
 
 
-_FINDERS: Final[dict[MatchKind, Callable[[str], Iterator[Match]]]] = {
+_FINDERS: Final[dict[MatchKind, Callable[[str], Iterator[SearchMatch]]]] = {
     MatchKind.EVENT: _find_events,
     MatchKind.INSTALL: _find_installs,
     MatchKind.TOUCHPOINT: _find_touchpoints,

@@ -84,8 +84,8 @@ def masked_item(item: object, most_bytes: int) -> tuple[str, bool]:
     """
     walk = _Walk(most_bytes)
     json = _encoder.encode(walk.masked(item, "", _DEEPEST)).decode()
-    shown = json.encode()[:most_bytes].decode(errors="ignore")
-    return shown, walk.is_cut or len(shown) < len(json)
+    cut = json.encode()[:most_bytes].decode(errors="ignore")
+    return cut, walk.is_cut or len(cut) < len(json)
 
 
 def masked_errors(item: object, errors: tuple[FieldError, ...]) -> list[dict[str, str]]:

@@ -85,7 +85,7 @@ class _CounterKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedReport:
     """One item, or a whole request, that was refused, as the door knows it."""
 
     door: RefusalDoor
@@ -126,7 +126,7 @@ class RefusalLog:
         self._rows_of_key: Tally[int] = Tally()
         self._full: dict[int, date] = {}  # organizations that have their rows of a day
 
-    def add(self, by: KnownKey | Reporter, refusals: Sequence[Refusal]) -> None:
+    def add(self, by: KnownKey | Reporter, refusals: Sequence[RefusedReport]) -> None:
         """Take refusals of a key, to be written later. Costs little, however many there are."""
         now = datetime.now(UTC)
         key_id = by.id if isinstance(by, KnownKey) else by.key_id
@@ -219,15 +219,15 @@ class RefusalLog:
 
     def _within_day(self, rows: Sequence[_Waiting]) -> list[_Waiting]:
         """Return the rows for which the organization's day has room."""
-        kept: list[_Waiting] = []
+        rows_kept: list[_Waiting] = []
         for day in sorted({waiting.key.day for waiting in rows}):
             stored = RefusalCount.objects.filter(day=day).aggregate(sum=Sum("kept"))["sum"] or 0
             of_day = [waiting for waiting in rows if waiting.key.day == day]
             room = max(0, ROWS_PER_DAY - stored)
-            kept += of_day[:room]
+            rows_kept += of_day[:room]
             if len(of_day) >= room:
                 self._full[current_organization() or 0] = day
-        return kept
+        return rows_kept
 
     def _start_writer(self) -> None:
         if self._process == os.getpid():
@@ -258,7 +258,7 @@ class RefusalLog:
 log = RefusalLog()
 
 
-def _counter_key(by: KnownKey | Reporter, refusal: Refusal, now: datetime) -> _CounterKey:
+def _counter_key(by: KnownKey | Reporter, refusal: RefusedReport, now: datetime) -> _CounterKey:
     pointer = masking.masked_pointer(refusal.errors[0].pointer) if refusal.errors else ""
     return _CounterKey(
         organization_id=by.organization_id,
@@ -270,7 +270,7 @@ def _counter_key(by: KnownKey | Reporter, refusal: Refusal, now: datetime) -> _C
     )
 
 
-def _open(refusal: Refusal, name: str, longest: int) -> str:
+def _open(refusal: RefusedReport, name: str, longest: int) -> str:
     """Return a field about nobody, of the item or of the first one of its request."""
     for item in _items(refusal):
         value = item.get(name)
@@ -279,7 +279,7 @@ def _open(refusal: Refusal, name: str, longest: int) -> str:
     return ""
 
 
-def _items(refusal: Refusal) -> Iterable[Mapping[str, object]]:
+def _items(refusal: RefusedReport) -> Iterable[Mapping[str, object]]:
     """Yield the items of a refusal under our names."""
     if refusal.ids:
         yield refusal.ids
@@ -293,10 +293,10 @@ def _items(refusal: Refusal) -> Iterable[Mapping[str, object]]:
             yield {our_name(str(k)) or str(k): v for k, v in each.items()} if is_link else each
 
 
-def _waiting(counter: _CounterKey, key_id: int, refusal: Refusal, now: datetime) -> _Waiting:
+def _waiting(counter: _CounterKey, key_id: int, refusal: RefusedReport, now: datetime) -> _Waiting:
     is_forgotten = refusal.reason == RefusalReason.DEVICE_FORGOTTEN
     content, is_cut = ("", True) if is_forgotten else _content(refusal.item)
-    shown = refusal.errors[:_MOST_ERRORS]
+    errors = refusal.errors[:_MOST_ERRORS]
     row = RefusedEvent(
         public_id=uuid7(now),
         app_id=counter.app_id,
@@ -309,7 +309,7 @@ def _waiting(counter: _CounterKey, key_id: int, refusal: Refusal, now: datetime)
         pointer=counter.pointer,
         event_name=_open(refusal, "event_name", 64),
         sdk_version=counter.sdk_version,
-        errors=_storable(masking.masked_errors(refusal.ids or refusal.item, shown)),
+        errors=_storable(masking.masked_errors(refusal.ids or refusal.item, errors)),
         content=content.replace("\x00", ""),
         is_cut=is_cut,
     )
@@ -326,8 +326,8 @@ def _content(item: object) -> tuple[str, bool]:
     if not isinstance(item, bytes):
         return masking.masked_item(item, LONGEST_CONTENT)
     text = item[:LONGEST_CONTENT].decode(errors="replace")
-    shown = masking.masked_body(text).encode()[:LONGEST_CONTENT].decode(errors="ignore")
-    return shown, len(item) > LONGEST_CONTENT
+    content = masking.masked_body(text).encode()[:LONGEST_CONTENT].decode(errors="ignore")
+    return content, len(item) > LONGEST_CONTENT
 
 
 def read_refused_body(body: bytes) -> object:
@@ -340,14 +340,14 @@ def read_refused_body(body: bytes) -> object:
         return body
 
 
-def _identifiers(refusal: Refusal) -> frozenset[str]:
+def _identifiers(refusal: RefusedReport) -> frozenset[str]:
     """Return the identifiers by which a refused item is searched and erased."""
-    found: set[str] = set()
+    identifiers: set[str] = set()
     for item in _items(refusal):
-        found |= set(_identifiers_of(item))
-        if len(found) > _MOST_KEYS:
+        identifiers |= set(_identifiers_of(item))
+        if len(identifiers) > _MOST_KEYS:
             break
-    return frozenset(sorted(found)[:_MOST_KEYS])
+    return frozenset(sorted(identifiers)[:_MOST_KEYS])
 
 
 def _identifiers_of(item: Mapping[str, object]) -> Iterable[str]:
@@ -375,10 +375,10 @@ def _without_forgotten(rows: Sequence[_Waiting]) -> list[_Waiting]:
         waiting.row.public_id: tombstones.digests(key, waiting.key.app_id, waiting.identifiers)
         for waiting in rows
     }
-    asked = {digest for own in digests.values() for digest in own}
+    wanted_digests = {digest for own in digests.values() for digest in own}
     blocked = {
         str(digest)
-        for digest in ErasureTombstone.objects.filter(digest__in=asked).values_list(
+        for digest in ErasureTombstone.objects.filter(digest__in=wanted_digests).values_list(
             "digest", flat=True
         )
     }

@@ -96,7 +96,7 @@ class DiscrepancyRefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparisonRequest:
     """What a person asks for: a list, whose it is, and what of ours it is compared with."""
 
     partner: Partner
@@ -154,7 +154,7 @@ class _Known:
     used: set[int] = field(default_factory=set)  # events that a line above has taken
 
 
-def start(wanted: Comparison) -> Discrepancy:
+def start(wanted: ComparisonRequest) -> Discrepancy:
     """Have a worker compare a list. Raises DiscrepancyRefusedError and UnreadableListError."""
     read = parse_list(wanted.text, zone=_zone())
     with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
@@ -250,20 +250,20 @@ def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine
     with tenant(organization_id):
         # Locked, so that an erasure or a deletion waits for these lines and deletes them too.
         waiting = Discrepancy.objects.select_for_update()
-        found = waiting.filter(pk=discrepancy_id, status=DiscrepancyStatus.RUNNING).first()
-        if found is None:
+        discrepancy = waiting.filter(pk=discrepancy_id, status=DiscrepancyStatus.RUNNING).first()
+        if discrepancy is None:
             return False
-        comparing = _Comparing(found)
-        if found.done < found.total:
+        comparing = _Comparing(discrepancy)
+        if discrepancy.done < discrepancy.total:
             comparing.compare(lines)
         elif not comparing.look_for_missing():
-            found.status = DiscrepancyStatus.FINISHED
-            found.finished_at = datetime.now(UTC)
-        if found.done >= found.total:
-            found.text = ""
-        found.worked_at = datetime.now(UTC)
-        found.save()
-        return found.status == DiscrepancyStatus.RUNNING
+            discrepancy.status = DiscrepancyStatus.FINISHED
+            discrepancy.finished_at = datetime.now(UTC)
+        if discrepancy.done >= discrepancy.total:
+            discrepancy.text = ""
+        discrepancy.worked_at = datetime.now(UTC)
+        discrepancy.save()
+        return discrepancy.status == DiscrepancyStatus.RUNNING
 
 
 class _Comparing:
@@ -282,8 +282,8 @@ class _Comparing:
         job = self._job
         end = job.total - job.done
         batch = lines[max(end - BATCH, 0) : end]
-        known = self._look_up(batch)
-        stored = [self._judged(line, known) for line in reversed(batch)]
+        matches = self._look_up(batch)
+        stored = [self._judged(line, matches) for line in reversed(batch)]
         DiscrepancyLine.objects.bulk_create(stored)
         for line in stored:
             self._count(line)
@@ -335,19 +335,19 @@ class _Comparing:
             self._job.until = self._job.until or sent["last"]
 
     def _look_up(self, lines: Sequence[PartnerLine]) -> _Known:
-        known = _Known()
+        matches = _Known()
         ids = {spelling: line.id for line in lines for spelling in _spellings(line.id)}
         keys = sorted(ids)
-        self._find_clicks(ids, known)
+        self._find_clicks(ids, matches)
         uuids = {str(found): key for key in keys if (found := uuid_or_none(key))}
         sent_events = self._events_of_postbacks(uuids)
         devices = [
             (click.app_id, click.device, key)
-            for key, clicks in known.clicks.items()
+            for key, clicks in matches.clicks.items()
             for click in clicks
             if click.app_id is not None and click.partner_id == self._job.partner_id
         ]
-        apps, names, of_keys = ([row[place] for row in devices] for place in range(3))
+        apps, names, of_keys = ([row[column] for row in devices] for column in range(3))
         for event in fetch_rows(
             _ListedEvent,
             _FIND_EVENTS,
@@ -359,13 +359,13 @@ class _Comparing:
         ):
             if event.kind == "event" and event.key in sent_events:
                 id_ = ids[sent_events[event.key]]
-                known.events[id_].append(replace(event, kind="postback"))
+                matches.events[id_].append(replace(event, kind="postback"))
             elif event.kind == "event":
-                known.events[ids[uuids[event.key]]].append(event)
+                matches.events[ids[uuids[event.key]]].append(event)
             else:
-                known.events[ids.get(event.key, event.key)].append(event)
-        self._find_postbacks(known)
-        return known
+                matches.events[ids.get(event.key, event.key)].append(event)
+        self._find_postbacks(matches)
+        return matches
 
     def _find_clicks(self, ids: Mapping[str, str], known: _Known) -> None:
         by_key = {

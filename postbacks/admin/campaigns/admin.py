@@ -39,7 +39,7 @@ _PERIOD = "period"
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class CampaignCard:
     """One figure with its label and a note."""
 
     label: str
@@ -84,7 +84,7 @@ class CampaignFiguresView:
     campaign: Campaign
     period: Period
     periods: tuple[tuple[str, str], ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[CampaignCard, ...]
     charts: tuple[DaysChart, ...]
     days: tuple[FiguresRow, ...]
     links: tuple[FiguresRow, ...]
@@ -112,7 +112,7 @@ def campaign_page(campaign: Campaign, period: Period) -> CampaignFiguresView:
     )
 
 
-def _figures(whole: CampaignFigures, rejected: int) -> tuple[Figure, ...]:
+def _figures(whole: CampaignFigures, rejected: int) -> tuple[CampaignCard, ...]:
     row = FiguresRow.of("", whole)
     refused = (
         f"{wording.number(whole.refused)} more were refused as fraud or too old"
@@ -122,12 +122,12 @@ def _figures(whole: CampaignFigures, rejected: int) -> tuple[Figure, ...]:
     counted_apart = ((whole.returns, "came back"), (rejected, "rejected as fraud"))
     more = ", ".join(f"{wording.number(count)} {kind}" for count, kind in counted_apart if count)
     return (
-        Figure("Clicks", row.clicks, refused),
-        Figure("Impressions", row.impressions),
-        Figure("Installs", row.installs, more),
-        Figure("Installs per click", row.rate, "installs of 100 clicks"),
-        Figure("Events", row.events, "after the install"),
-        Figure("Revenue", row.revenue, "US dollars by each day's rate"),
+        CampaignCard("Clicks", row.clicks, refused),
+        CampaignCard("Impressions", row.impressions),
+        CampaignCard("Installs", row.installs, more),
+        CampaignCard("Installs per click", row.rate, "installs of 100 clicks"),
+        CampaignCard("Events", row.events, "after the install"),
+        CampaignCard("Revenue", row.revenue, "US dollars by each day's rate"),
     )
 
 

@@ -38,7 +38,7 @@ from postbacks.models import (
     WorkerHeartbeat,
 )
 from postbacks.rulebook import discrepancies
-from postbacks.rulebook.discrepancies import Comparison, DiscrepancyRefusedError
+from postbacks.rulebook.discrepancies import ComparisonRequest, DiscrepancyRefusedError
 from postbacks.values.partner_lists import (
     MOST_BYTES,
     MOST_LINES,
@@ -144,7 +144,7 @@ class DiscrepancyForm(forms.Form):
         try:
             text = decode(values["file"].read()) if values["file"] else values["text"]
             return discrepancies.start(
-                Comparison(
+                ComparisonRequest(
                     partner=values["partner"],
                     text=text,
                     event_name=values["event_name"],

@@ -109,10 +109,10 @@ def live_panel(filters: Mapping[str, object], *, after: float) -> dict[str, str]
 def rows_html(rows: Iterable[SeenRow], zone: ZoneInfo) -> SafeString:
     """Return table rows, newest first. Each is made once for all pages that show it."""
     parts = []
-    for seen in rows:
-        if not seen.html:
-            seen.html = _row_html(seen, zone)
-        parts.append((SafeString(seen.html),))
+    for row in rows:
+        if not row.html:
+            row.html = _row_html(row, zone)
+        parts.append((SafeString(row.html),))
     return format_html_join("", "{}", parts)
 
 

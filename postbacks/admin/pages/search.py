@@ -10,7 +10,7 @@ from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.admin.logs.base import row_address
 from postbacks.insights.device_story import StoryEntry, story_of_device, story_of_install
-from postbacks.insights.search import LONGEST, Match, MatchKind, search
+from postbacks.insights.search import LONGEST, MatchKind, SearchMatch, search
 from postbacks.models import Install
 
 _OF_DEVICES = {MatchKind.INSTALL, MatchKind.EVENT, MatchKind.TOUCHPOINT, MatchKind.REFUSED_EVENT}
@@ -23,9 +23,9 @@ def search_page(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     text = request.GET.get("q", "").strip()
     is_too_long = len(text) > LONGEST
-    found = search("" if is_too_long else text)
-    if found.only is not None:
-        return HttpResponseRedirect(row_address(found.only.row))
+    results = search("" if is_too_long else text)
+    if results.only is not None:
+        return HttpResponseRedirect(row_address(results.only.row))
     context = {
         **admin.site.each_context(request),
         "title": "Search",
@@ -33,9 +33,9 @@ def search_page(request: HttpRequest) -> HttpResponse:
         "find_text": text[:LONGEST],
         "is_too_long": is_too_long,
         "longest": LONGEST,
-        "groups": [(kind, [_view(match) for match in own]) for kind, own in found.groups],
-        "unfinished": [kind.label for kind in found.unfinished],
-        "has_device": any(match.kind in _OF_DEVICES for match in found.matches),
+        "groups": [(kind, [_view(match) for match in own]) for kind, own in results.groups],
+        "unfinished": [kind.label for kind in results.unfinished],
+        "has_device": any(match.kind in _OF_DEVICES for match in results.matches),
     }
     return TemplateResponse(request, "admin/search/results.html", context)
 
@@ -88,6 +88,6 @@ _AS = {
 }
 
 
-def _view(match: Match) -> tuple[Match, str, str]:
+def _view(match: SearchMatch) -> tuple[SearchMatch, str, str]:
     """Return a match with its address and as what it carries the id."""
     return match, row_address(match.row), _AS.get(match.matched, match.matched)

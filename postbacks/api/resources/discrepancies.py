@@ -25,7 +25,7 @@ from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
 from postbacks.models import Discrepancy, DiscrepancyLine, DiscrepancyOutcome, DiscrepancyStatus
 from postbacks.rulebook import discrepancies
-from postbacks.rulebook.discrepancies import Comparison, DiscrepancyRefusedError
+from postbacks.rulebook.discrepancies import ComparisonRequest, DiscrepancyRefusedError
 from postbacks.values.partner_lists import UnreadableListError, decode
 
 
@@ -191,9 +191,9 @@ class DiscrepancyViewSet(OrganizationViewSet):
         serializer = DiscrepancyRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         values = serializer.validated_data
-        place = next(name for name in ("file", "ids", "text") if name in values)
+        source = next(name for name in ("file", "ids", "text") if name in values)
         try:
-            wanted = Comparison(
+            wanted = ComparisonRequest(
                 partner=values["partner"],
                 text=serializer.list_text,
                 event_name=values["event_name"],
@@ -202,7 +202,7 @@ class DiscrepancyViewSet(OrganizationViewSet):
             )
             started = discrepancies.start(wanted)
         except UnreadableListError as refusal:
-            raise InvalidRequest([{"pointer": f"/{place}", "detail": str(refusal)}]) from None
+            raise InvalidRequest([{"pointer": f"/{source}", "detail": str(refusal)}]) from None
         except DiscrepancyRefusedError as refusal:
             raise Conflict(str(refusal)) from None
         return Response(self.get_serializer(started).data, status=status.HTTP_202_ACCEPTED)

@@ -139,7 +139,7 @@ class ExportViewSet(OrganizationViewSet):
                     for error in refusal.errors
                 ]
             ) from None
-        wanted = ExportRequest(
+        export_request = ExportRequest(
             door=ExportDoor.API,
             list_name=values["list"],
             title=str(view.model._meta.verbose_name_plural),
@@ -148,7 +148,7 @@ class ExportViewSet(OrganizationViewSet):
             holds_devices=view.time_key is not None,
         )
         try:
-            export = exports.start(wanted)
+            export = exports.start(export_request)
         except ExportRefusedError as refusal:
             raise Conflict(str(refusal)) from None
         return Response(self.get_serializer(export).data, status=status.HTTP_202_ACCEPTED)

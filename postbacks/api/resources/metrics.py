@@ -205,14 +205,14 @@ def _period(query: Mapping[str, Any], *, now: datetime, zone: ZoneInfo) -> Figur
     if name is None:
         return period(since, until, zone=zone, now=now)
     step = _INTERVALS[name]
-    for finest, kept, coarser in (
+    for finest, days_kept, coarser in (
         ("minute", MINUTES_KEPT, "hour"),
         ("hour", QUARTERS_KEPT, "day"),
     ):
-        if name == finest and since < now - kept + _MARGIN:
+        if name == finest and since < now - days_kept + _MARGIN:
             raise InvalidParameters(
                 {
-                    "interval": f"By {finest} figures are kept {kept.days} days; send a later "
+                    "interval": f"By {finest} figures are kept {days_kept.days} days; send a later "
                     f"“since” or the interval {coarser}."
                 }
             )
@@ -246,8 +246,8 @@ def _rows(
     else:
         keys = sorted(figures)
     subjects = _subjects(by, {subject for _, subject in keys})
-    found = [figures.get(key) or Figures() for key in keys]
-    for (step, subject), part, revenue in zip(keys, found, revenues(found, now=now), strict=True):
+    parts = [figures.get(key) or Figures() for key in keys]
+    for (step, subject), part, revenue in zip(keys, parts, revenues(parts, now=now), strict=True):
         row: dict[str, object] = {"at": format_time(starts[step - 1]) if step else None}
         if by is not None:
             row[by.value], name = subjects.get(subject, (None, None))

@@ -15,7 +15,7 @@ from postbacks.intake import refused_events
 from postbacks.intake.events.body import BodyError, inflate
 from postbacks.intake.events.recording import DEVICE_FORGOTTEN
 from postbacks.intake.receipts import FieldError, Receipt, Rejection
-from postbacks.intake.refused_events import Refusal, read_refused_body
+from postbacks.intake.refused_events import RefusedReport, read_refused_body
 from postbacks.intake.sdk_keys import KnownKey, Reporter
 from postbacks.models import RefusalDoor, RefusalReason
 from postbacks.web.request_bodies import UnreadableBodyError
@@ -71,13 +71,13 @@ class RefusalLoggingView(APIView):
 
     def _refusal_of_request(
         self, key: KnownKey, request: Request, response: HttpResponse
-    ) -> Refusal:
+    ) -> RefusedReport:
         reason = _reason(key, response.status_code)
         errors = _errors_of(response)
         if reason is RefusalReason.UNREADABLE_BODY and any(error.pointer for error in errors):
             reason = RefusalReason.INVALID_FIELD
         is_read = reason is not RefusalReason.TOO_FAST
-        return Refusal(
+        return RefusedReport(
             door=self.door,
             status_code=response.status_code,
             errors=errors,
@@ -105,10 +105,10 @@ def _reason(key: KnownKey, status: int) -> RefusalReason:
 
 def _refusal_of_item(
     door: RefusalDoor, status: int, rejection: Rejection, arrived: Mapping[str, object] | None
-) -> Refusal:
+) -> RefusedReport:
     is_forgotten = any(error.detail == DEVICE_FORGOTTEN for error in rejection.errors)
     item = rejection.item
-    return Refusal(
+    return RefusedReport(
         door=door,
         status_code=status,
         errors=rejection.errors,

@@ -110,8 +110,8 @@ class AskedOverview:
             values |= {"since": self.since_text, "until": self.until_text}
         elif self.key != DEFAULT:
             values["period"] = self.key
-        kept = {name: value for name, value in (values | changes).items() if value}
-        return f"?{urlencode(kept)}"
+        remaining = {name: value for name, value in (values | changes).items() if value}
+        return f"?{urlencode(remaining)}"
 
     def of_preset(self, key: str) -> str:
         """Return the address of a preset with the same filters."""
@@ -124,9 +124,9 @@ def asked_overview(
 ) -> AskedOverview:
     """Return what an address asks for. What is no period or no row is named and left out."""
     problems: list[str] = []
-    asked = _custom(parameters, now, zone, problems) or _preset(parameters, now, zone, problems)
+    scope = _custom(parameters, now, zone, problems) or _preset(parameters, now, zone, problems)
     filters, only = _filters(parameters, problems)
-    return replace(asked, only=only, filters=filters, problems=problems)
+    return replace(scope, only=only, filters=filters, problems=problems)
 
 
 def _preset(
@@ -232,12 +232,12 @@ def _filters(
         rows = manager.order_by("name").values_list("pk", "name")
         choices = [(str(pk), row_name) for pk, row_name in rows[:_MOST_CHOICES]]
         text = parameters.get(name, "")
-        known = dict(choices)
-        if text and text not in known and text.isdecimal() and len(text) < 19:
+        labels = dict(choices)
+        if text and text not in labels and text.isdecimal() and len(text) < 19:
             # Beyond the first few hundred.
             choices += [(str(pk), row_name) for pk, row_name in rows.filter(pk=int(text))]
-            known = dict(choices)
-        if text in known:
+            labels = dict(choices)
+        if text in labels:
             chosen[name] = int(text)
         elif text:
             problems.append(f"There is no {label.lower()} “{text[:40]}” here; all are shown.")

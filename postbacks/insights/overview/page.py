@@ -169,8 +169,8 @@ def overview_context(request: HttpRequest) -> dict[str, object]:
         return {}
     zone = ZoneInfo(membership.organization.time_zone)
     now = datetime.now(UTC)
-    asked = asked_overview(request.GET.dict(), now=now, zone=zone)
-    overview = read_overview(now=now, zone=zone, asked=asked)
+    scope = asked_overview(request.GET.dict(), now=now, zone=zone)
+    overview = read_overview(now=now, zone=zone, asked=scope)
     return {
         "page": overview_page(overview),
         "steps": [] if overview.first_steps.complete else checklist(overview.first_steps, request),
@@ -181,15 +181,15 @@ def overview_context(request: HttpRequest) -> dict[str, object]:
 def overview_page(overview: Overview) -> OverviewPage:
     """Return an overview in words."""
     local = overview.now.astimezone(overview.zone)
-    asked, figures = overview.asked, overview.figures
+    scope, figures = overview.asked, overview.figures
     chart = steps_chart.draw_steps(overview.steps, overview.zone)
     return OverviewPage(
-        asked=asked,
+        asked=scope,
         periods=[
-            PeriodLink(preset.button, asked.of_preset(preset.key), preset.key == asked.key)
+            PeriodLink(preset.button, scope.of_preset(preset.key), preset.key == scope.key)
             for preset in PRESETS.values()
         ],
-        period=asked.label,
+        period=scope.label,
         clock=wording.format_moment(local),
         zone=overview.zone.key,
         is_new=not overview.first_steps.event,
@@ -203,7 +203,7 @@ def overview_page(overview: Overview) -> OverviewPage:
         flow=_flow(overview),
         chart=chart,
         summary=(
-            f"Postbacks by {chart.unit}, {asked.label}: "
+            f"Postbacks by {chart.unit}, {scope.label}: "
             f"{wording.number(figures.delivered)} delivered, "
             f"{wording.number(figures.failed)} failed, "
             f"{wording.number(figures.pending + figures.retrying)} pending, "
@@ -294,27 +294,27 @@ def _trouble(trouble: RuleTrouble, overview: Overview) -> RuleTroubleRow:
 
 def cards(overview: Overview) -> list[FigureCard]:
     """Return the figures in the order in which things happen, each beside the period before."""
-    figures, before, asked = overview.figures, overview.before, overview.asked
+    figures, before, scope = overview.figures, overview.before, overview.asked
     return [
         FigureCard(
             "Events received",
             wording.number(figures.events),
-            _change(figures.events, before.events, asked),
-            _events_url(asked),
+            _change(figures.events, before.events, scope),
+            _events_url(scope),
         ),
         FigureCard(
-            "Installs", wording.number(figures.installs), _credit(overview), _installs_url(asked)
+            "Installs", wording.number(figures.installs), _credit(overview), _installs_url(scope)
         ),
         FigureCard(
             "Revenue",
             str(overview.revenue),
-            _change(round(overview.revenue.usd), round(overview.revenue_before.usd), asked),
+            _change(round(overview.revenue.usd), round(overview.revenue_before.usd), scope),
         ),
         FigureCard(
             "Delivered",
             wording.number(figures.delivered),
-            _change(figures.delivered, before.delivered, asked),
-            _postbacks_url(asked, PostbackStatus.DELIVERED),
+            _change(figures.delivered, before.delivered, scope),
+            _postbacks_url(scope, PostbackStatus.DELIVERED),
         ),
         _success(overview),
         _delivery_time(overview),
@@ -325,7 +325,7 @@ def cards(overview: Overview) -> list[FigureCard]:
 
 def _flow(overview: Overview) -> list[FlowStage]:
     """Return the way from events to deliveries. Each figure leads to the rows that it counts."""
-    figures, asked = overview.figures, overview.asked
+    figures, scope = overview.figures, overview.asked
     widest = max(overview.events, figures.wanted, 1)
     skipped, waiting = figures.wanted - figures.owed, figures.pending + figures.retrying
 
@@ -343,21 +343,21 @@ def _flow(overview: Overview) -> list[FlowStage]:
             wording.number(overview.events),
             "received",
             parts(("events", overview.events)),
-            _events_url(asked),
+            _events_url(scope),
         ),
         FlowStage(
             "Wanted",
             wording.number(figures.wanted),
             "postbacks that your rules made of them: two rules may want one event",
             parts(("owed", figures.owed), ("skipped", skipped)),
-            _postbacks_url(asked),
+            _postbacks_url(scope),
         ),
         FlowStage(
             "Skipped",
             wording.number(skipped),
             _skipped_words(figures),
             parts(("hidden", figures.owed), ("skipped", skipped)),
-            _postbacks_url(asked, PostbackStatus.SKIPPED),
+            _postbacks_url(scope, PostbackStatus.SKIPPED),
         ),
         FlowStage(
             "Owed",
@@ -367,7 +367,7 @@ def _flow(overview: Overview) -> list[FlowStage]:
                 ("delivered", figures.delivered), ("pending", waiting), ("failed", figures.failed)
             ),
             links=[
-                FlowLink(wording.number(count), label, _postbacks_url(asked, status))
+                FlowLink(wording.number(count), label, _postbacks_url(scope, status))
                 for count, label, status in (
                     (figures.delivered, "delivered", PostbackStatus.DELIVERED),
                     (figures.retrying, "retrying", PostbackStatus.PENDING),

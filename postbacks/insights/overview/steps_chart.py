@@ -147,9 +147,9 @@ def _day_labels(
 ) -> Iterator[tuple[datetime, str, str, int]]:
     days = [(start, local) for start, local in on_the_wall if not (local.hour or local.minute)]
     stride = -(-len(days) // 24)
-    for place, (start, local) in enumerate(reversed(days)):
-        if place % stride == 0:
-            every = 6 if place % (4 * stride) == 0 else 3 if place % (2 * stride) == 0 else 1
+    for index, (start, local) in enumerate(reversed(days)):
+        if index % stride == 0:
+            every = 6 if index % (4 * stride) == 0 else 3 if index % (2 * stride) == 0 else 1
             yield start, f"{local:%b} {local.day}", "", every
 
 
