@@ -42,9 +42,10 @@ _AMOUNT_WORDS = re.compile(
     re.IGNORECASE,
 )
 _CURRENCY = re.compile(r"[A-Z]{3}")
+# Nothing is tried twice: a cell of many blanks would take seconds.
 _MONEY = re.compile(
-    r"(?P<minus>-?)\s*(?P<before>[A-Z]{3}|[$€£¥₽₴₹₩])?\s*(?P<number>[0-9][0-9.,'\s\u00a0\u202f]*)"
-    r"\s*(?P<after>[A-Z]{3}|[$€£¥₽₴₹₩])?"
+    r"(?P<minus>-?)\s*+(?P<before>[A-Z]{3}|[$€£¥₽₴₹₩])?\s*+(?P<number>[0-9][0-9.,'\s]*+)"
+    r"(?P<after>[A-Z]{3}|[$€£¥₽₴₹₩])?"
 )
 _SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "₽": "RUB", "₴": "UAH", "₹": "INR", "₩": "KRW"}
 _DAY = re.compile(

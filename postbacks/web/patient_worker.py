@@ -28,7 +28,7 @@ from gunicorn.http.message import Request
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from postbacks.infrastructure.database.stalls import is_away, keep_loop_from_database
-from postbacks.infrastructure.loop_requests import Loop, NeedsThread
+from postbacks.infrastructure.loop_requests import Loop, NeedsThread, running
 from postbacks.web.machine_doors import is_for_machines, may_run_in_loop
 from postbacks.web.plain_requests import PlainAnswer, PlainReader
 from postbacks.web.problem_documents import problem, unavailable
@@ -170,10 +170,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         else:
             if conn.sock.gettimeout() != 0:
                 conn.sock.setblocking(False)
-            if next_request := conn.take_rest():
-                self._wait_for_request(conn, next_request)
-            else:
+            if not (next_request := conn.take_rest()):
                 self._keep(conn)
+            elif running() is not None:  # within it, hundreds in one packet would nest too deeply
+                self.method_queue.defer(self._wait_for_request, conn, next_request)
+            else:
+                self._wait_for_request(conn, next_request)
 
     def _keep(self, conn: Connection) -> None:
         """Wait for the next request of a connection, as gunicorn does."""

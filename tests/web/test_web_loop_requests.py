@@ -193,6 +193,22 @@ def test_what_is_pipelined_is_answered_in_its_order(tenant: make.Tenant, server:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_hundreds_of_requests_in_one_packet_are_answered(
+    tenant: make.Tenant, server: Server
+) -> None:
+    port, _ = server
+    key = f"Authorization: Bearer {tenant.sdk_key}"
+    refused = request_of("POST", "/api/v1/events", b"{", key, close=False)
+    stored = event_of(tenant, close=False)
+    exchange(port, event_of(tenant))  # reads what is known from then on
+
+    for request in (refused, stored):
+        count = 60_000 // len(request)
+        answers = exchange(port, request * count + request_of("GET", "/healthz"))
+        assert answers.count(b"HTTP/1.1 ") == count + 1
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_reload_answers_what_waits_for_its_commit(tenant: make.Tenant, server: Server) -> None:
     port, master = server
     exchange(port, event_of(tenant))
