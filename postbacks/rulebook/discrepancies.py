@@ -156,7 +156,8 @@ class _Known:
 
 def start(wanted: ComparisonRequest) -> Discrepancy:
     """Have a worker compare a list. Raises DiscrepancyRefusedError and UnreadableListError."""
-    read = parse_list(wanted.text, zone=_zone())
+    text = wanted.text.replace("\0", "")  # PostgreSQL keeps none
+    read = parse_list(text, zone=_zone())
     with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
         cursor.execute(_LOCK, [current_organization()])
     if Discrepancy.objects.filter(status=DiscrepancyStatus.RUNNING).count() >= MOST_RUNNING:
@@ -173,7 +174,7 @@ def start(wanted: ComparisonRequest) -> Discrepancy:
     discrepancy = Discrepancy.objects.create(
         partner=wanted.partner,
         event_name=wanted.event_name,
-        text=wanted.text,
+        text=text,
         readings=list(read.readings),
         remarks=list(read.remarks),
         asked_by=current_actor().name,
@@ -240,7 +241,10 @@ def _compare_or_fail(organization_id: int, discrepancy_id: int, *, until: float)
         logger.exception("Comparison %d broke", discrepancy_id)
         with tenant(organization_id):
             now = datetime.now(UTC)
-            Discrepancy.objects.filter(pk=discrepancy_id).update(
+            running = Discrepancy.objects.filter(
+                pk=discrepancy_id, status=DiscrepancyStatus.RUNNING
+            )
+            running.update(
                 status=DiscrepancyStatus.FAILED, finished_at=now, text=""
             )
 
@@ -249,7 +253,8 @@ def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine
     """Compare the next lines, or look for the next ones that they lack; False at the end."""
     with tenant(organization_id):
         # Locked, so that an erasure or a deletion waits for these lines and deletes them too.
-        waiting = Discrepancy.objects.select_for_update()
+        # Without its text, which each step would write again.
+        waiting = Discrepancy.objects.select_for_update().defer("text")
         discrepancy = waiting.filter(pk=discrepancy_id, status=DiscrepancyStatus.RUNNING).first()
         if discrepancy is None:
             return False

@@ -21,7 +21,9 @@ LONGEST_ID = 1_024
 
 _SEPARATORS = "\t;|,"  # of two that fit alike, the first
 _SAMPLE = 500  # rows by which columns are recognized
-_MOST_PARTS = 0.8  # of a column's values that must be of its kind
+_MOST_OTHERS = 5  # one of so many values of a column may be of another kind
+_LONGEST_DATE = 40
+_SHORTEST_IN_WORDS = 8  # of a date in words or of ISO 8601
 _LARGEST_AMOUNT = Decimal(10) ** 15
 
 _ID_WORDS = re.compile(
@@ -122,7 +124,7 @@ def parse_list(text: str, *, zone: tzinfo = UTC) -> PartnerList:
 
     Raises UnreadableListError.
     """
-    text = text.removeprefix("\ufeff").replace("\0", "")
+    text = text.removeprefix("\ufeff")
     separator, text = _separator(text)
     _check_lines(text)
     rows = [
@@ -197,7 +199,7 @@ def _recognize(rows: Sequence[Sequence[str]]) -> _Columns:
         return [column for column in range(width) if column not in taken and values[column]]
 
     at = _first_of(free(), lambda c: _is_date_column(values[c], first[c]) and width > 1)
-    currency = _first_of(free(at), lambda c: _share(values[c], _is_currency) >= _MOST_PARTS)
+    currency = _first_of(free(at), lambda c: _are_mostly(values[c], _is_currency))
     candidates = free(at, currency) or free()
     amount = _amount_column(candidates, values, first)
     ids = [column for column in candidates if column != amount] or candidates
@@ -212,7 +214,7 @@ def _amount_column(
     candidates: Sequence[int], values: Sequence[Sequence[str]], first: Sequence[str]
 ) -> int | None:
     """Return the column of amounts: numbers that are not the only candidates for IDs."""
-    money = [c for c in candidates if _share(values[c], _is_amount) >= _MOST_PARTS]
+    money = [c for c in candidates if _are_mostly(values[c], _is_amount)]
     named = [c for c in money if _AMOUNT_WORDS.search(first[c])]
     separated = [c for c in money if _has_separator(values[c])]
     short = [c for c in money if _is_short(values[c])]
@@ -228,7 +230,7 @@ def _first_of(columns: Iterable[int], is_wanted: Callable[[int], bool]) -> int |
 
 
 def _is_date_column(values: Sequence[str], heading: str) -> bool:
-    if _share(values, _is_day) < _MOST_PARTS:
+    if not _are_mostly(values, _is_day):
         return False
     if all(_is_digits(value) for value in values):  # may be IDs as well
         return bool(_DATE_WORDS.search(heading)) and not _WEAK_ID_WORDS.search(heading)
@@ -245,8 +247,8 @@ def _is_header(cell: str, values: Sequence[str]) -> bool:
     """Tell whether a cell is the name of a column of IDs: words, where the IDs have digits."""
     if any(char.isdigit() for char in cell) or not cell or len(cell) > 60:
         return False
-    have_digits = _share(values, lambda value: any(char.isdigit() for char in value))
-    return have_digits >= _MOST_PARTS or bool(
+    have_digits = _are_mostly(values, lambda value: any(char.isdigit() for char in value))
+    return have_digits or bool(
         _ID_WORDS.fullmatch(cell) or re.fullmatch(r"(click|transaction|event)[ _-]?id", cell, re.I)
     )
 
@@ -297,8 +299,15 @@ def _cell(row: Sequence[str], column: int | None) -> str:
     return row[column] if column is not None and column < len(row) else ""
 
 
-def _share(values: Sequence[str], is_kind: Callable[[str], bool]) -> float:
-    return sum(map(is_kind, values)) / len(values) if values else 0.0
+def _are_mostly(values: Sequence[str], is_kind: Callable[[str], bool]) -> bool:
+    """Tell whether nearly all values are of a kind; ends as soon as too many are not."""
+    others = 0
+    for value in values:
+        if not is_kind(value):
+            others += 1
+            if others * _MOST_OTHERS > len(values):
+                return False
+    return bool(values)
 
 
 def _is_digits(text: str) -> bool:
@@ -322,9 +331,9 @@ def _is_amount(text: str) -> bool:
 
 
 def _is_day(text: str) -> bool:
-    return _moment(text, UTC, day_first=True) is not None or (
-        _moment(text, UTC, day_first=False) is not None
-    )
+    if _moment(text, UTC, day_first=True) is not None:
+        return True
+    return bool(_DAY.fullmatch(text)) and _moment(text, UTC, day_first=False) is not None
 
 
 def _has_decimal_comma(values: Iterable[str]) -> bool:
@@ -363,7 +372,8 @@ def _is_day_first(values: Iterable[str]) -> bool:
 
 
 def _moment(text: str, zone: tzinfo, *, day_first: bool) -> datetime | None:
-    moment = _parsed(text, day_first=day_first) if text else None
+    is_short = len(text) <= _LONGEST_DATE
+    moment = _parsed(text, day_first=day_first) if text and is_short else None
     if moment is None:
         return None
     try:
@@ -381,6 +391,8 @@ def _parsed(text: str, *, day_first: bool) -> datetime | None:
             return datetime.fromtimestamp(int(text) / 10 ** (len(text) - 10), UTC)
         if match := _DAY.fullmatch(text):
             return _of_numbers(match, day_first=day_first)
+        if len(text) < _SHORTEST_IN_WORDS:
+            return None
         return datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         return _of_words(text)

@@ -258,6 +258,35 @@ def test_a_long_list_takes_few_statements_and_none_reads_a_log(scene: Scene) -> 
     assert len(queries) < 200  # for ten steps
 
 
+def test_a_file_with_a_nul_is_compared(scene: Scene) -> None:
+    done = compare(scene, file=base64.b64encode(b"click_id\nc-\0one\nc-two\n").decode())
+
+    assert [row["id"] for row in lines(scene, done)] == ["c-one", "c-two"]
+
+
+def test_steps_do_not_write_the_whole_list_again(scene: Scene) -> None:
+    listed = [f"c-{number}" for number in range(3 * discrepancies.BATCH)]
+    with CaptureQueriesContext(connection) as statements:
+        compare(scene, ids=listed)
+
+    rewritten = [each for each in statements if each["sql"].startswith("UPDATE")]
+    assert len(rewritten) >= 3
+    assert not [each for each in rewritten if listed[0] in each["sql"]]
+
+
+def test_a_comparison_that_breaks_after_it_was_cancelled_stays_so(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancel_and_break(*_: object) -> bool:
+        with tenant_of(scene.made.organization.pk):
+            discrepancies.cancel(Discrepancy.objects.get())
+        raise RuntimeError
+
+    monkeypatch.setattr(discrepancies, "_step", cancel_and_break)
+
+    assert compare(scene, text="c-one")["status"] == "cancelled"
+
+
 def test_refusals_name_the_place_and_the_remedy(scene: Scene) -> None:
     api = owner_of(scene.made)
     partner = str(scene.partner.public_id)

@@ -78,6 +78,11 @@ LISTS = {
         b"click_id,date\nabc-1,26/11/2026\nabc-2,03/11/2026\n",
         [("abc-1", DAY), ("abc-2", DAY.replace(day=3))],
     ),
+    # These took minutes once: each of the blanks was tried with all others.
+    "cells of thousands of blanks": (
+        b"click_id,note\n" + (b"a1,1" + b" " * 8_000 + b"x\n") * 50,
+        [("a1",)] * 50,
+    ),
     "a percent-encoded ID stays": (b"a%2Fb=c==\n1+2/3=\n", [("a%2Fb=c==",), ("1+2/3=",)]),
 }
 
