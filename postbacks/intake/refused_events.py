@@ -195,7 +195,11 @@ class RefusalLog:
             for waiting in rows[: MOST_WAITING - len(self._rows)]:
                 self._rows.append(waiting)
                 self._of_organization[waiting.key.organization_id] += 1
-            self._counts.update(counts)
+            for key, count in counts.items():
+                if key in self._counts or len(self._counts) < 2 * MOST_COUNTERS:
+                    self._counts[key] += count
+                else:
+                    UNLOGGED.add(("counters",), count)
         self._wakeup.set()
 
     def _write(

@@ -70,11 +70,10 @@ _IS_ANY_DUE = """
 SELECT EXISTS (SELECT FROM discrepancy WHERE status = 'running')
     OR EXISTS (SELECT FROM discrepancy WHERE expires_at < now())
 """
-_DELETE_LINES = (
-    "DELETE FROM discrepancy_line WHERE discrepancy_id IN "
-    "(SELECT id FROM discrepancy WHERE expires_at < now())"
-)
-_DELETE_EXPIRED = "DELETE FROM discrepancy WHERE expires_at < now()"
+_DELETE_EXPIRED = """
+WITH expired AS (DELETE FROM discrepancy WHERE expires_at < now() RETURNING id)
+DELETE FROM discrepancy_line WHERE discrepancy_id IN (SELECT id FROM expired)
+"""
 _FIND_EVENTS = load_sql("postbacks.rulebook", "find_listed_events")
 _FIND_CLICKS = load_sql("postbacks.rulebook", "find_listed_clicks")
 _FIND_SENT = load_sql("postbacks.rulebook", "find_sent_to_partner", PostbackStatus)
@@ -213,7 +212,6 @@ def work(seconds: float = TURN_SECONDS, *, show_life: Callable[[], None] = lambd
 
     Only the role worker may do this; it sees every organization's rows.
     """
-    run(_DELETE_LINES, {})
     run(_DELETE_EXPIRED, {})
     with held_job("discrepancy", _WAITING) as job:
         if job is not None:
@@ -244,9 +242,7 @@ def _compare_or_fail(organization_id: int, discrepancy_id: int, *, until: float)
             running = Discrepancy.objects.filter(
                 pk=discrepancy_id, status=DiscrepancyStatus.RUNNING
             )
-            running.update(
-                status=DiscrepancyStatus.FAILED, finished_at=now, text=""
-            )
+            running.update(status=DiscrepancyStatus.FAILED, finished_at=now, text="")
 
 
 def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine]) -> bool:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import stat
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from apps_registry import csv_format
 from apps_registry.models import AuditEntry
 from apps_registry.roles import Right, Role
 from apps_registry.tenancy import tenant as tenant_of
+from postbacks.api import routes
 from postbacks.infrastructure.database import roles
 from postbacks.insights import exports
 from postbacks.models import Export
@@ -125,6 +127,20 @@ def test_filters_count_and_a_wrong_one_is_named() -> None:
     for place, answer in answers.items():
         assert (answer.status, answer.pointers()) == (400, [place]), answer.data
     assert [answer.status for answer in others] == [400, 400, 400]
+
+
+def test_every_address_is_exported_or_refused_by_name() -> None:
+    owner = owner_of(make.make_tenant())
+    names = [route.pattern.describe() for route in routes.urlpatterns]
+    lists = {match[1] for name in names if (match := re.search(r"v1/([\w/-]+)\W", name))}
+    assert {"metrics", "search", "events"} <= lists
+
+    for name in sorted(lists):
+        answer = owner.post("exports", {"list": name})
+        assert answer.status in {202, 400}, (name, answer.data)
+        if answer.status == 202:
+            owner.delete(f"exports/{answer.data['id']}")
+            assert owner.get(name).status == 200
 
 
 def test_files_are_nobody_elses(folder: Path) -> None:

@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
 from apps_registry.models import SdkKey
@@ -233,6 +235,29 @@ def test_counters_are_bounded_too(of: make.Tenant, monkeypatch: pytest.MonkeyPat
     counted = _counted(of)
     assert len(counted) == 5
     assert counted["invalid_field", "…", "…"][0] == 16
+
+
+def test_what_waits_for_the_end_of_an_outage_is_bounded(
+    of: make.Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def report(second: int) -> None:
+        versions = [f"1.{second}.{number}" for number in range(5)]
+        _post(of.sdk_key, [_event(revenue="nine", sdk_version=each) for each in versions])
+
+    def fail(*_: object) -> None:
+        report(next(seconds))  # others arrive meanwhile
+        raise OperationalError
+
+    monkeypatch.setattr(refused_events, "MOST_COUNTERS", 3)
+    seconds = count()
+    report(next(seconds))
+    with monkeypatch.context() as outage:
+        outage.setattr(refused_events.log, "_write", fail)
+        for _ in range(3):
+            refused_events.log.flush()
+    _kept(of)
+
+    assert len(_counted(of)) <= 6
 
 
 def test_too_many_calls_are_counted_alone(of: make.Tenant, settings: Any) -> None:

@@ -1,5 +1,6 @@
 """Exports: lists of any size as files that workers write in the background."""
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -190,17 +191,12 @@ class ExportViewSet(OrganizationViewSet):
 
 def _list_of(name: str) -> type[OrganizationViewSet]:
     """Return the view of the list with that address. Raises InvalidRequest."""
-    view: Any
-    try:
-        view = getattr(resolve(f"/api/v1/{name}").func, "cls", None)
-    except Resolver404:
-        view = None
-    if (
-        view is None
-        or not issubclass(view, OrganizationViewSet)
-        or "list" not in view.rights
-        or not view.can_be_exported
-    ):
+    view: Any = None
+    with suppress(Resolver404):
+        address: Any = resolve(f"/api/v1/{name}").func
+        if getattr(address, "actions", {}).get("get") == "list":
+            view = address.cls
+    if view is None or not issubclass(view, OrganizationViewSet) or not view.can_be_exported:
         detail = (
             f"“{name}” is no list that can be exported; name one by its address, for example "
             "events, postbacks, installs, touchpoints, skan-postbacks or audit-log."
