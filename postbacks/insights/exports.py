@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Protocol, cast
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import QueryDict
 from django.urls import resolve
 
@@ -26,8 +27,8 @@ from apps_registry import csv_format
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
 from apps_registry.audit.audited_model import log_action, logged_filters
-from apps_registry.tenancy import current_organization, tenant
-from postbacks.infrastructure.database.jobs import held_job
+from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database.jobs import held_job, take_turns
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.statements import rows
 from postbacks.insights.keyset import KeysetPosition
@@ -42,7 +43,6 @@ TURN_SECONDS = 10.0  # of one export, then the next one has the worker
 _SAVE_SECONDS = 1.0
 _FREE_BYTES = 500_000_000  # of the disk, which are left to others
 _ORPHAN_SECONDS = 60.0  # a file is older than its row: it is being made
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('export'), %s::bigint::int)"
 _WAITING = """
 SELECT organization_id, id FROM export WHERE status = 'running' ORDER BY worked_at LIMIT 100
 """
@@ -101,8 +101,7 @@ class ExportRefusedError(Exception):
 def start(request: ExportRequest) -> Export:
     """Have a worker write a file. Raises ExportRefusedError."""
     now = datetime.now(UTC)
-    with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
-        cursor.execute(_LOCK, [current_organization()])
+    take_turns("export")
     if Export.objects.filter(status=ExportStatus.RUNNING).count() >= MOST_RUNNING:
         raise ExportRefusedError(
             f"{MOST_RUNNING} exports are being made, as many as may be; wait for one, or cancel it."
@@ -182,7 +181,11 @@ def delete_expired() -> None:
 def delete_orphans() -> int:
     """Delete files that no export names: of cancelled, erased and removed ones; return how many."""
     before = time.time() - _ORPHAN_SECONDS
-    files = [path for path in stored_files() if path.stat().st_mtime < before]
+    files = []
+    for path in stored_files():
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            if path.stat().st_mtime < before:
+                files.append(path)
     named = {name for (name,) in rows(_FILE_NAMES, {})}
     orphans = [path for path in files if path.name not in named]
     for path in orphans:

@@ -19,7 +19,6 @@ from urllib.parse import unquote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db import connection
 from django.db.models import Max, Min
 
 from apps_registry.audit.actions import Action
@@ -27,7 +26,7 @@ from apps_registry.audit.actors import current_actor
 from apps_registry.audit.audited_model import log_action
 from apps_registry.models import App, Organization, Partner
 from apps_registry.tenancy import current_organization, tenant
-from postbacks.infrastructure.database.jobs import held_job
+from postbacks.infrastructure.database.jobs import held_job, take_turns
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import fetch_rows, rows, run
@@ -62,7 +61,6 @@ BATCH = 100  # lines that are looked up together
 _SENT_BATCH = 1_000
 _EXPLAIN_SECONDS = 5.0  # of each step
 _DAY = timedelta(days=1)
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('discrepancy'), %s::bigint::int)"
 _WAITING = """
 SELECT organization_id, id FROM discrepancy WHERE status = 'running' ORDER BY worked_at LIMIT 100
 """
@@ -157,8 +155,7 @@ def start(wanted: ComparisonRequest) -> Discrepancy:
     """Have a worker compare a list. Raises DiscrepancyRefusedError and UnreadableListError."""
     text = wanted.text.replace("\0", "")  # PostgreSQL keeps none
     read = parse_list(text, zone=_zone())
-    with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
-        cursor.execute(_LOCK, [current_organization()])
+    take_turns("discrepancy")
     if Discrepancy.objects.filter(status=DiscrepancyStatus.RUNNING).count() >= MOST_RUNNING:
         raise DiscrepancyRefusedError(
             f"{MOST_RUNNING} lists are being compared, as many as may be; wait for one, "

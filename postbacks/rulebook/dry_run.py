@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps_registry.crypto.keys import SIGNING_SECRET
-from apps_registry.tenancy import current_organization, tenant
+from apps_registry.tenancy import tenant
 from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
@@ -35,7 +35,7 @@ from postbacks.callbacks.rendering import render_postback
 from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
-from postbacks.infrastructure.database.jobs import held_job
+from postbacks.infrastructure.database.jobs import held_job, take_turns
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.statements import run as run_statement
 from postbacks.models import DryRunJob, DryRunStatus, Event, RuleDevice, SkipReason
@@ -56,7 +56,6 @@ MOST_KEPT = 20  # of an organization
 _SECONDS_AT_ONCE = 1.0  # of a web thread, then a worker goes on
 _STEP_SECONDS = 2.0  # of a worker, between its signs of life
 _EXAMPLES_SECONDS = 3.0  # in which fewer are shown than could be
-_LOCK_JOBS = "SELECT pg_advisory_xact_lock(hashtext('dry_run_job'), %s::bigint::int)"
 _IS_ANY_DUE = """
 SELECT EXISTS (SELECT FROM dry_run_job WHERE finished_at IS NULL)
     OR EXISTS (SELECT FROM dry_run_job WHERE created_at < now() - interval '1 hour')
@@ -130,9 +129,7 @@ def try_or_start(
     finished = _try_at_once(definition, since, rule_id=rule_id)
     if finished is not None:
         return finished
-    organization_id = current_organization()
-    with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
-        cursor.execute(_LOCK_JOBS, [organization_id])
+    take_turns("dry_run_job")
     if DryRunJob.objects.filter(finished_at=None).count() >= MOST_RUNNING:
         raise TooManyDryRunsError
     _delete_oldest()

@@ -15,7 +15,6 @@ from threading import BoundedSemaphore
 
 import msgspec
 from django.conf import settings
-from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 
 from apps_registry.audit.actions import Action
@@ -33,6 +32,8 @@ from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.success import parse_success
+from postbacks.infrastructure.database.jobs import take_turns
+from postbacks.infrastructure.database.statements import run
 from postbacks.infrastructure.rate_limits import limiter
 from postbacks.models import (
     AttemptKind,
@@ -60,7 +61,6 @@ _PROOF_LASTS = timedelta(days=30)
 _TESTS_LAST = timedelta(minutes=2)  # by then they are given up
 _NEXT_IN_SECONDS = 5
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
-_LOCK_TESTS = "SELECT pg_advisory_xact_lock(hashtext('test_send'), %s::bigint::int)"
 
 
 class NotTestableError(Exception):
@@ -183,34 +183,33 @@ def start(prepared: PreparedTest, rule: CallbackRule | None) -> TestSend:
     """
     if not WorkerHeartbeat.is_any_alive():
         raise NoWorkerError
-    with connection.cursor() as cursor:  # two that ask at once take turns, and are both counted
-        cursor.execute(_LOCK_TESTS, [prepared.organization_id])
-        recently = datetime.now(UTC) - _TESTS_LAST
-        waiting = TestSend.objects.filter(finished_at=None, made_at__gte=recently).count()
-        if waiting >= MOST_WAITING:
-            raise TooManyTestsError(
-                _NEXT_IN_SECONDS,
-                f"{MOST_WAITING} tests of this organization wait for answers, as many as may",
-            )
-        test = TestSend(
-            public_id=prepared.public_id,
-            organization_id=prepared.organization_id,
-            rule=rule,
-            rule_version=rule.version if rule else 0,
-            definition=msgspec.to_builtins(prepared.definition),
-            skips=[{"code": skip.code, "detail": skip.detail} for skip in prepared.skips],
-            sdk_event_id=prepared.sdk_event_id,
-            made_at=prepared.made_at,
+    take_turns("test_send")
+    recently = datetime.now(UTC) - _TESTS_LAST
+    waiting = TestSend.objects.filter(finished_at=None, made_at__gte=recently).count()
+    if waiting >= MOST_WAITING:
+        raise TooManyTestsError(
+            _NEXT_IN_SECONDS,
+            f"{MOST_WAITING} tests of this organization wait for answers, as many as may",
         )
-        rendered = msgspec.json.encode(prepared.rendered).decode()
-        test.sealed = encrypt(rendered, context=test.seal_context)
-        test.save()
-        if rule is None:
-            _audit_unsaved_test(prepared)
-        else:
-            _begin_postback(prepared, rule)
-            log_action(Action.TESTED, rule)
-        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+    test = TestSend(
+        public_id=prepared.public_id,
+        organization_id=prepared.organization_id,
+        rule=rule,
+        rule_version=rule.version if rule else 0,
+        definition=msgspec.to_builtins(prepared.definition),
+        skips=[{"code": skip.code, "detail": skip.detail} for skip in prepared.skips],
+        sdk_event_id=prepared.sdk_event_id,
+        made_at=prepared.made_at,
+    )
+    rendered = msgspec.json.encode(prepared.rendered).decode()
+    test.sealed = encrypt(rendered, context=test.seal_context)
+    test.save()
+    if rule is None:
+        _audit_unsaved_test(prepared)
+    else:
+        _begin_postback(prepared, rule)
+        log_action(Action.TESTED, rule)
+    run("SELECT pg_notify(%s, '')", [CHANNEL])
     return test
 
 

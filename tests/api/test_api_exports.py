@@ -290,6 +290,14 @@ def test_a_file_goes_after_seven_days_and_orphans_with_the_cleanup(folder: Path)
     assert (files(folder), api.get(address).status) == ([], 404)
 
 
+def test_a_file_that_is_deleted_meanwhile_does_not_end_the_cleanup(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "stored_files", lambda: iter([folder / "gone"]))
+
+    assert exports.delete_orphans() == 0
+
+
 def test_the_audit_log_names_who_had_a_file_made_and_who_took_it() -> None:
     made = make.make_tenant()
     api = owner_of(made)

@@ -1,12 +1,24 @@
-"""Holds a job of a table while one worker does it; the hold goes with a worker that is killed."""
+"""Begins jobs one after the other, and holds one while a worker does it, until that is killed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connection
 
+from apps_registry.tenancy import current_organization
+
+_TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtext(%s), %s::bigint::int)"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, %s))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, %s))"
+
+
+def take_turns(table: str) -> None:
+    """Let no other request of the organization begin such a job until this transaction ends.
+
+    So that two that come at once are both counted.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_TURNS, [table, current_organization()])
 
 
 @contextmanager
