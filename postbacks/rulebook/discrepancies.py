@@ -194,7 +194,7 @@ def cancel(discrepancy: Discrepancy) -> bool:
 
 def delete(discrepancy: Discrepancy) -> None:
     """Delete a comparison with its lines."""
-    Discrepancy.objects.select_for_update().filter(pk=discrepancy.pk).first()
+    Discrepancy.objects.select_for_update().only("pk").filter(pk=discrepancy.pk).first()
     DiscrepancyLine.objects.filter(discrepancy=discrepancy.pk).delete()
     Discrepancy.objects.filter(pk=discrepancy.pk).delete()
 

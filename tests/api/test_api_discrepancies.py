@@ -274,6 +274,17 @@ def test_steps_do_not_write_the_whole_list_again(scene: Scene) -> None:
     assert not [each for each in rewritten if listed[0] in each["sql"]]
 
 
+def test_looking_at_comparisons_does_not_read_their_lists(scene: Scene) -> None:
+    owner = owner_of(scene.made)
+    body = {"partner": str(scene.partner.public_id), "text": "c-one"}
+    address = f"discrepancies/{owner.post('discrepancies', body).data['id']}"
+    with CaptureQueriesContext(connection) as statements:
+        for looked_at in ("discrepancies", address, f"{address}/lines"):
+            assert owner.get(looked_at).status == 200
+
+    assert not [each for each in statements if '"discrepancy"."text"' in each["sql"]]
+
+
 def test_a_comparison_that_breaks_after_it_was_cancelled_stays_so(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

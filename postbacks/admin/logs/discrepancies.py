@@ -328,7 +328,7 @@ class DiscrepancyAdmin(LogAdmin):
         ]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        return super().get_queryset(request).select_related("partner")
+        return super().get_queryset(request).select_related("partner").defer("text")
 
     def read_page(self, filters: DiscrepancyListFilter, cursor: Cursor) -> KeysetPage[Discrepancy]:
         values = filters.cleaned_data

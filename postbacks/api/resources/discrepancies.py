@@ -183,7 +183,7 @@ class DiscrepancyViewSet(OrganizationViewSet):
     }
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("partner")
+        return super().get_queryset().select_related("partner").defer("text")
 
     @extend_schema(request=DiscrepancyRequestSerializer, responses={202: DiscrepancySerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -232,7 +232,9 @@ class DiscrepancyLineViewSet(OrganizationViewSet):
     can_be_exported = False
 
     def get_queryset(self) -> Any:
-        discrepancy = Discrepancy.objects.filter(public_id=self.kwargs["id"]).first()
+        discrepancy = (
+            Discrepancy.objects.filter(public_id=self.kwargs["id"]).only("public_id").first()
+        )
         if discrepancy is None:
             raise Http404
         return super().get_queryset().filter(discrepancy=discrepancy)
