@@ -142,7 +142,7 @@ class _Sent:
 
 @dataclass(slots=True)
 class _Known:
-    """What is known here of some lines, by the partner's ID."""
+    """What is known here of some lines, by the partner's ID in one spelling."""
 
     events: dict[str, list[_ListedEvent]] = field(default_factory=lambda: defaultdict(list))
     clicks: dict[str, list[_ListedClick]] = field(default_factory=lambda: defaultdict(list))
@@ -334,7 +334,7 @@ class _Comparing:
 
     def _look_up(self, lines: Sequence[PartnerLine]) -> _Known:
         matches = _Known()
-        ids = {spelling: line.id for line in lines for spelling in _spellings(line.id)}
+        ids = {spelling: _canonical(line.id) for line in lines for spelling in _spellings(line.id)}
         keys = sorted(ids)
         self._find_clicks(ids, matches)
         uuids = {str(found): key for key in keys if (found := uuid_or_none(key))}
@@ -427,9 +427,10 @@ class _Comparing:
             amount=line.amount,
             currency=line.currency,
         )
+        id_ = _canonical(line.id)
         choices = [
             (event, self._best(known.postbacks.get(event.id, ())))
-            for event in known.events.get(line.id, ())
+            for event in known.events.get(id_, ())
             if self._job.event_name in {"", event.event_name}
         ]
         if choices:
@@ -437,7 +438,7 @@ class _Comparing:
             known.used.add(event.id)
             self._note_kind(event.kind)
             self._fill(stored, event, postback)
-        elif clicks := known.clicks.get(line.id):
+        elif clicks := known.clicks.get(id_):
             self._note_kind("click")
             stored.outcome = DiscrepancyOutcome.NOT_OWED
             stored.reason, stored.detail = self._why_no_event(clicks, known)
@@ -569,10 +570,13 @@ def _spellings(id_: str) -> set[str]:
     return {id_, unquote(id_)}
 
 
+def _canonical(id_: str) -> str:
+    """Return one spelling for all those of a UUID, and for an ID in the encoding of URLs."""
+    return str(uuid_or_none(id_) or unquote(id_))
+
+
 def _digest(id_: str) -> UUID:
-    """Return the digest of an ID, the same in all spellings of a UUID and of URLs."""
-    id_ = str(uuid_or_none(id_) or unquote(id_))
-    return UUID(bytes=hashlib.blake2b(id_.encode(), digest_size=16).digest())
+    return UUID(bytes=hashlib.blake2b(_canonical(id_).encode(), digest_size=16).digest())
 
 
 def _add(money: dict[str, Any], currency: str, amount: Decimal) -> None:

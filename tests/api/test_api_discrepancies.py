@@ -140,6 +140,18 @@ def test_an_id_in_the_encoding_of_urls_is_the_same(scene: Scene) -> None:
     assert done["counts"] == {"sent": 2}
 
 
+def test_an_id_that_is_listed_in_two_spellings_is_known_twice(scene: Scene) -> None:
+    scene.click("c/one")
+    scene.install("c/one")
+    decide_all()
+    scene.end("c/one", "delivered")
+    event_id = scene.events["c/one"]
+
+    for listed in (["c%2Fone", "c/one"], [event_id, event_id.upper(), event_id.replace("-", "")]):
+        rows = lines(scene, compare(scene, ids=listed))
+        assert [(row["id"], row["outcome"]) for row in rows] == [(each, "sent") for each in listed]
+
+
 def test_transactions_come_with_their_money(scene: Scene) -> None:
     scene.click("c-1")
     scene.install("c-1")
