@@ -13,7 +13,7 @@ from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
 from postbacks.insights.search import MOST_OF_KIND, search
 from postbacks.models import Event, Install
-from tests import make
+from tests import database, make
 from tests.admin.pages import sign_in
 from tests.api.calling import make_postback, owner_of
 from tests.database import as_role
@@ -138,6 +138,19 @@ def test_each_id_leads_to_what_carries_it_and_to_nobody_elses(told: Told) -> Non
     assert {m["id"] for m in mine}.isdisjoint({str(told.purchase), str(told.install.public_id)})
     assert program.get("search").status == 400
     assert program.get("search", q="x" * 3_000).status == 400
+
+
+def test_a_kind_that_takes_too_long_is_named_and_the_others_are_answered(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postbacks.insights.search._TIMEOUT", "100")
+    other = database.superuser()
+    with other.transaction():
+        other.execute("LOCK TABLE skan_postback IN ACCESS EXCLUSIVE MODE")
+        answer = owner_of(told.tenant).get("search", q=told.purchase)
+
+    assert [match["kind"] for match in answer.data] == ["event"]
+    assert answer.headers["Search-Unfinished"] == "skan_postback"
 
 
 def test_a_search_reads_by_indexes_alone_and_with_as_many_statements_for_many_rows(

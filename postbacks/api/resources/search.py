@@ -73,9 +73,16 @@ class SearchViewSet(OrganizationViewSet):
         summary="Find an ID", parameters=[SearchQuery], responses={200: MatchSerializer(many=True)}
     )
     def search(self, request: Request) -> Response:
-        """Answer what carries the id, the newest of each kind first, at most twenty of a kind."""
-        matches = search.search(self.query.validated_data["q"]).matches
-        return Response(MatchSerializer(matches, many=True).data)
+        """Answer what carries the id, the newest of each kind first, at most twenty of a kind.
+
+        The header `Search-Unfinished` names the kinds that took too long.
+        """
+        results = search.search(self.query.validated_data["q"])
+        unfinished = {"Search-Unfinished": ", ".join(results.unfinished)}
+        return Response(
+            MatchSerializer(results.matches, many=True).data,
+            headers=unfinished if results.unfinished else None,
+        )
 
     @extend_schema(
         summary="Explain a device",
