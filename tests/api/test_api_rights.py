@@ -143,7 +143,7 @@ ON_THE_FORM: dict[tuple[str, str], tuple[str, str, dict[str, str]]] = {
 # Pages of what the API has at an address beside its rows, or not at all.
 PAGES_ALONE = {
     *("", "configuration/export/", "configuration/import/", "forget-device/", "fraud-report/"),
-    *("search/", "device/"),
+    *("search/", "device/", "live/", "live/rows/"),
     *("installation/", "organizations/", "store-ids/", "store-ids/decide/"),
     *("organizations/%(organization)s/enter/", "apps_registry/invitation/%(pk)s/resend/"),
     "apps_registry/sdkkey/from-tenjin/",
