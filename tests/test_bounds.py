@@ -82,7 +82,7 @@ BOUNDS = {
     "events of a dry run": dry_run.MOST_EVENTS,
     "seconds of a dry run": int(dry_run.TIME_BOX_SECONDS),
     "test devices": test_devices.MOST_MARKS,
-    "rows of a CSV export": MAX_ROWS,
+    "rows of a file that is sent at once": MAX_ROWS,
     "rows of a kind in a configuration": document.MOST_ROWS,
 }
 
