@@ -129,6 +129,14 @@ def test_filters_count_and_a_wrong_one_is_named() -> None:
     assert [answer.status for answer in others] == [400, 400, 400]
 
 
+def test_half_a_character_in_a_filter_is_refused_by_name() -> None:
+    filters = {"customer_user_id": "\ud800"}
+    answer = owner_of(make.make_tenant()).post("exports", {"list": "events", "filter": filters})
+
+    assert answer.status == 400
+    assert answer.data["errors"][0]["pointer"].startswith("/filter")
+
+
 def test_every_address_is_exported_or_refused_by_name() -> None:
     owner = owner_of(make.make_tenant())
     names = [route.pattern.describe() for route in routes.urlpatterns]

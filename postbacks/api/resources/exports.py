@@ -50,7 +50,10 @@ class ExportRequestSerializer(StrictSerializer):
                 raise serializers.ValidationError(f"“{name}” is for pages; an export has all rows.")
             if not isinstance(part, str | int | float | bool):
                 raise serializers.ValidationError(f"“{name}” must be a text, number or true/false.")
-            texts[name] = str(part).lower() if isinstance(part, bool) else str(part)
+            text = str(part).lower() if isinstance(part, bool) else str(part)
+            texts[name] = serializers.CharField(
+                allow_blank=True, trim_whitespace=False
+            ).run_validation(text)
         return texts
 
 
