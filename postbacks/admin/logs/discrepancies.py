@@ -177,7 +177,7 @@ class OutcomeRow:
 
     outcome: DiscrepancyOutcome
     count: int
-    money: str
+    money: Sequence[tuple[str, str]]
     address: str
     is_chosen: bool
 
@@ -271,7 +271,7 @@ class DiscrepancyView:
             OutcomeRow(
                 outcome,
                 job.counts.get(outcome, 0),
-                _money(job.our_money.get(outcome, {})),
+                sorted(job.our_money.get(outcome, {}).items()),
                 f"{address}?outcome={outcome}",
                 self.chosen == outcome,
             )
@@ -279,8 +279,9 @@ class DiscrepancyView:
         ]
 
     @property
-    def their_money(self) -> str:
-        return _money(self.discrepancy.their_money)
+    def their_money(self) -> Sequence[tuple[str, str]]:
+        """Return currencies and amounts."""
+        return sorted(self.discrepancy.their_money.items())
 
     @property
     def about(self) -> list[Pair]:
@@ -291,7 +292,6 @@ class DiscrepancyView:
         pairs = {
             "Partner": str(job.partner),
             "Read as": "; ".join(job.readings),
-            "Their amounts": self.their_money,
             "Only this event": job.event_name,
             "Compared with what was sent": span,
             "Started by": job.asked_by,
@@ -444,9 +444,3 @@ def _lines_of(discrepancy: Discrepancy, outcome: str) -> "QuerySet[DiscrepancyLi
 
 def _amount(amount: Decimal | None, currency: str) -> str:
     return "" if amount is None else f"{amount.normalize():f} {currency}".strip()
-
-
-def _money(by_currency: dict[str, str]) -> str:
-    return ", ".join(
-        f"{amount} {currency}".strip() for currency, amount in sorted(by_currency.items())
-    )
