@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -104,6 +104,7 @@ class MetricsRowSerializer(FiguresSerializer):
     )
 
 
+@extend_schema_serializer(many=False)
 class MetricsSerializer(serializers.Serializer):
     """Figures of a period."""
 

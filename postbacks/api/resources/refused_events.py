@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -65,6 +65,13 @@ class RefusalCountSerializer(serializers.Serializer):
     kept = serializers.IntegerField(help_text="How many of them are in the list.")
 
 
+@extend_schema_serializer(many=False)
+class RefusalCountsSerializer(serializers.Serializer):
+    """The counts, the largest first."""
+
+    results = RefusalCountSerializer(many=True)
+
+
 class RefusedEventQuery(PageQuery):
     """Filters of refused events; `since` is included, `until` is not."""
 
@@ -113,10 +120,7 @@ class RefusedEventViewSet(OrganizationViewSet):
     def get_queryset(self) -> Any:
         return super().get_queryset().prefetch_related("app", "sdk_key")
 
-    @extend_schema(
-        summary="Count refused events",
-        responses={200: OpenApiResponse(RefusalCountSerializer(many=True), "The most first.")},
-    )
+    @extend_schema(summary="Count refused events", responses=RefusalCountsSerializer)
     @action(detail=False, pagination_class=None)
     def counts(self, request: Request) -> Response:
         """Answer how many were refused in seven days by app, reason, field and SDK version.
@@ -125,4 +129,4 @@ class RefusedEventViewSet(OrganizationViewSet):
         the list. After 500 different ones in a day a pointer and a version are `…`, for the rest.
         """
         counts = refusal_counts(self.query.validated_data.get("app"))
-        return Response({"results": RefusalCountSerializer(counts, many=True).data})
+        return Response(RefusalCountsSerializer({"results": counts}).data)
