@@ -243,7 +243,8 @@ def test_an_analysts_list_has_nothing_to_choose(story: Story) -> None:
     html = sign_in(analyst).get(LOG).content.decode()
 
     assert "_selected_action" not in html
-    assert "Resend" not in html
+    assert "resend_selected" not in html
+    assert "Resend …" not in html
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
