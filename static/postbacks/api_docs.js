@@ -7,6 +7,7 @@ SwaggerUIBundle({
   url: container.dataset.schema,
   domNode: container,
   deepLinking: true,
+  docExpansion: "none", // subjects at a glance; of some 120 open operations it draws only the first
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
 });
