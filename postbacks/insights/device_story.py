@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from django.db import models
@@ -16,7 +16,7 @@ from postbacks.insights.logs import (
     touchpoints_with,
 )
 from postbacks.insights.search import MatchKind, events_with
-from postbacks.insights.touchpoint_outcomes import outcomes_of
+from postbacks.insights.touchpoint_outcomes import judged_touchpoints, outcomes_of
 from postbacks.models import (
     Attribution,
     Event,
@@ -176,7 +176,8 @@ def _touchpoints_of_installs(installs: Sequence[Install]) -> list[Touchpoint]:
     decisions = Attribution.objects.filter(install__in=[install.pk for install in installs])
     judged = {install.touchpoint for install in installs} - {None}
     for decision in decisions.order_by("-pk")[:MOST]:
-        judged |= set(_judged_ids(decision.candidates)) | set(_judged_ids(decision.rejections))
+        ids = (str(row.get("touchpoint")) for row, _ in judged_touchpoints(decision))
+        judged |= {public_id for text in ids if (public_id := uuid_or_none(text))}
     by_app: dict[int, set[UUID]] = {}
     keys = InstallKey.objects.filter(install__in=[install.pk for install in installs])
     for app_id, key in keys.values_list("app_id", "key")[:MOST]:
@@ -190,12 +191,6 @@ def _touchpoints_of_installs(installs: Sequence[Install]) -> list[Touchpoint]:
         span = (min(rows.values()), max(rows.values()))
         touchpoints += Touchpoint.objects.filter(pk__in=rows, received_at__range=span)
     return list({row.pk: row for row in touchpoints}.values())[:MOST]
-
-
-def _judged_ids(stored: Any) -> Iterator[UUID]:
-    for row in stored if isinstance(stored, list) else ():
-        if isinstance(row, dict) and (public_id := uuid_or_none(str(row.get("touchpoint")))):
-            yield public_id
 
 
 def _of_device(app_id: int, device: str) -> Q:

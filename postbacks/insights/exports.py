@@ -20,6 +20,7 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.urls import resolve
 
@@ -129,8 +130,8 @@ def start(request: ExportRequest) -> Export:
 
 def cancel(export: Export) -> bool:
     """Stop an export and delete what there is of its file; tell whether it was running."""
-    running = Export.objects.filter(pk=export.pk, status=ExportStatus.RUNNING)
-    was_running = bool(running.update(status=ExportStatus.CANCELLED, finished_at=datetime.now(UTC)))
+    cancelled = {"status": ExportStatus.CANCELLED, "finished_at": datetime.now(UTC)}
+    was_running = bool(_running(export.pk).update(**cancelled))
     if was_running:
         _delete_file_at_commit(export)
     return was_running
@@ -216,10 +217,15 @@ def _delete_file_at_commit(export: Export) -> None:
     transaction.on_commit(lambda: export.path.unlink(missing_ok=True))
 
 
+def _running(export_id: int) -> "QuerySet[Export]":
+    """Return an export, if it has not ended."""
+    return Export.objects.filter(pk=export_id, status=ExportStatus.RUNNING)
+
+
 def _write_or_fail(organization_id: int, export_id: int, *, until: float) -> None:
     try:
         with tenant(organization_id):
-            export = Export.objects.filter(pk=export_id, status=ExportStatus.RUNNING).first()
+            export = _running(export_id).first()
             if export is None:
                 return  # it ended a moment ago
             writer = _Writer(export, open_list(export))
@@ -233,7 +239,7 @@ def _write_or_fail(organization_id: int, export_id: int, *, until: float) -> Non
 
 def _fail(organization_id: int, export_id: int, failure: str) -> None:
     with tenant(organization_id):
-        export = Export.objects.filter(pk=export_id, status=ExportStatus.RUNNING).first()
+        export = _running(export_id).first()
         if export is None:
             return
         export.status, export.failure = ExportStatus.FAILED, failure
@@ -325,7 +331,7 @@ class _Writer:
         names = ("status", "finished_at", "run", "file_name", "reached_id", "reached_at")
         values = {name: getattr(export, name) for name in (*names, "rows", "size", "percent")}
         with tenant(self._organization_id):
-            ours = Export.objects.filter(pk=export.pk, status=ExportStatus.RUNNING, run=run)
+            ours = _running(export.pk).filter(run=run)
             return bool(ours.update(**values, worked_at=datetime.now(UTC)))
 
     def _no_room(self) -> str:

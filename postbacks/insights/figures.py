@@ -197,8 +197,7 @@ def period(
 ) -> FigurePeriod:
     """Return the period between two moments, and the rest of the spans that it begins and ends in.
 
-    `step` is a number of minutes that fits
-    into an hour or of hours that fits into a day, or a day.
+    `step` is a number of minutes that fits into an hour or of hours that fits into a day, or a day.
     """
     since, until = max(since, EARLIEST), min(max(until, EARLIEST), now)
     begin, end = _kept_span(since, now, zone)[0], _kept_span(until, now, zone)
@@ -270,8 +269,8 @@ def revenues(figures: Sequence[Figures], *, now: datetime) -> list[Revenue]:
         for index, part in enumerate(figures)
         for amount in part.amounts
     ]
-    by_place = revenue_by_key(amounts, now=now) if amounts else {}
-    return [by_place.get(index, Revenue()) for index in range(len(figures))]
+    by_index = revenue_by_key(amounts, now=now) if amounts else {}
+    return [by_index.get(index, Revenue()) for index in range(len(figures))]
 
 
 def _kept_span(moment: datetime, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:

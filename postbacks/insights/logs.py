@@ -347,11 +347,16 @@ def touchpoints_with(text: str) -> Q:
 
 def touchpoints_of(public_ids: Sequence[UUID]) -> "QuerySet[Touchpoint]":
     """Return touchpoints by our own IDs; the moments in these limit the days that are read."""
-    moments = [moment for public_id in public_ids if (moment := moment_of(public_id))]
-    if not moments:
+    days = days_of(public_ids)
+    if days is None:
         return Touchpoint.objects.none()
-    days = (min(moments) - _CLOCKS_DIFFER, max(moments) + _CLOCKS_DIFFER)
     return Touchpoint.objects.filter(received_at__range=days, public_id__in=public_ids)
+
+
+def days_of(public_ids: Sequence[UUID]) -> tuple[datetime, datetime] | None:
+    """Return when the rows with our own IDs were made, by the moments in these; None if none is."""
+    moments = [moment for public_id in public_ids if (moment := moment_of(public_id))]
+    return (min(moments) - _CLOCKS_DIFFER, max(moments) + _CLOCKS_DIFFER) if moments else None
 
 
 def refusal_log(search: RefusalSearch, cursor: Cursor) -> KeysetPage[RefusedEvent]:

@@ -15,6 +15,7 @@ from psycopg.errors import QueryCanceled
 
 from apps_registry.models import App, TrackingLink
 from postbacks.insights.logs import (
+    days_of,
     installs_with,
     names_of,
     refused_events_with,
@@ -32,12 +33,11 @@ from postbacks.models import (
 )
 from postbacks.values import identifiers
 from postbacks.values.touchpoints import LONGEST_CLICK_ID
-from postbacks.values.uuid7 import moment_of, uuid_or_none
+from postbacks.values.uuid7 import uuid_or_none
 
 LONGEST: Final = LONGEST_CLICK_ID
 MOST_OF_KIND: Final = 20
 _MILLISECONDS: Final = 1_500  # for each kind
-_CLOCKS_DIFFER: Final = timedelta(days=1)
 _KEYS_ARE_KEPT: Final = timedelta(days=59)  # of events
 _LINK: Final = re.compile(r"https?://[^/\s]+/[ci]/([\w-]{1,64})/?(?:[?#].*)?")
 _MATCHED: Final = {identifiers.ADVERTISING: "advertising_id", identifiers.TOUCH: "touchpoint_id"}
@@ -119,16 +119,15 @@ def search(text: str) -> Matches:
         try:
             with transaction.atomic():
                 with connection.cursor() as cursor:
-                    cursor.execute("SELECT set_config('statement_timeout', %s, true)", [_TIMEOUT])
+                    cursor.execute(
+                        "SELECT set_config('statement_timeout', %s, true)", [str(_MILLISECONDS)]
+                    )
                 matches += list(find(text))
         except OperationalError as error:
             if not isinstance(error.__cause__, QueryCanceled):
                 raise
             unfinished.append(kind)
     return Matches(text, matches, unfinished)
-
-
-_TIMEOUT: Final = str(_MILLISECONDS)
 
 
 def events_with(text: str) -> "list[tuple[Event, str]]":
@@ -190,27 +189,37 @@ def _find_events(text: str) -> Iterator[SearchMatch]:
 
 def _find_installs(text: str) -> Iterator[SearchMatch]:
     rows = Install.objects.filter(installs_with(text)).prefetch_related("app", "partner")
-    for install in _newest(rows, "event_received_at"):
+    installs = list(_newest(rows, "event_received_at"))
+    carried = _names_carried(installs, text)
+    for install in installs:
         whose = str(install.partner) if install.partner else "organic"
         yield SearchMatch(
             MatchKind.INSTALL,
             install.public_id,
-            _matched_of_install(install, text),
+            _matched_of_install(install, text, carried.get(install.pk, install.device)),
             install.event_received_at,
             f"{install.get_kind_display()} · {install.app} · {whose}",
             install,
         )
 
 
-def _matched_of_install(install: Install, text: str) -> str:
+def _names_carried(installs: Sequence[Install], text: str) -> dict[int, str]:
+    """Return by which identifier each install carries what the text stands for."""
+    by_key = {
+        identifiers.key_of(app_id, name): name
+        for app_id in {install.app_id for install in installs}
+        for name in names_of(text)
+    }
+    keys = InstallKey.objects.filter(install__in=[each.pk for each in installs], key__in=by_key)
+    return {install_id: by_key[key] for install_id, key in keys.values_list("install_id", "key")}
+
+
+def _matched_of_install(install: Install, text: str, carried: str) -> str:
     if install.public_id == uuid_or_none(text):
         return "id"
     if install.install_id in identifiers.install_id_spellings(text):
         return "install_id"
-    by_key = {identifiers.key_of(install.app_id, name): name for name in names_of(text)}
-    keys = InstallKey.objects.filter(install_id=install.pk, key__in=by_key)
-    names = [by_key[key] for key in keys.values_list("key", flat=True)]
-    return _matched_kind(names[0] if names else install.device)
+    return _matched_kind(carried)
 
 
 def _find_touchpoints(text: str) -> Iterator[SearchMatch]:
@@ -235,12 +244,11 @@ def _find_touchpoints(text: str) -> Iterator[SearchMatch]:
 
 def _find_postbacks(text: str) -> Iterator[SearchMatch]:
     public_id = uuid_or_none(text)
-    moment = moment_of(public_id) if public_id else None
-    if public_id is None or moment is None:
+    days = days_of([public_id]) if public_id else None
+    if public_id is None or days is None:
         return
     rows = Postback.objects.defer("other_fingerprints").filter(
-        public_id=public_id,
-        event_received_at__range=(moment - _CLOCKS_DIFFER, moment + _CLOCKS_DIFFER),
+        public_id=public_id, event_received_at__range=days
     )
     for postback in _newest(rows.prefetch_related("rule"), "event_received_at"):
         yield SearchMatch(
@@ -288,8 +296,8 @@ def _find_links(text: str) -> Iterator[SearchMatch]:
 
 
 def _find_refused(text: str) -> Iterator[SearchMatch]:
-    rows = RefusedEvent.objects.filter(refused_events_with(text)).prefetch_related("app")
-    for refused in _newest(rows.prefetch_related("app"), "received_at"):
+    rows = RefusedEvent.objects.filter(refused_events_with(text))
+    for refused in _newest(rows, "received_at"):
         yield SearchMatch(
             MatchKind.REFUSED_EVENT,
             refused.public_id,

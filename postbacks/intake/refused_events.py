@@ -24,6 +24,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from apps_registry.tenancy import current_organization, tenant
+from postbacks.infrastructure.database.jobs import take_turns
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.metrics import Counter
@@ -138,10 +139,7 @@ class RefusalLog:
             with self._lock:
                 if counter not in self._counts and len(self._counts) >= MOST_COUNTERS:
                     counter = counter._replace(pointer=OTHER, sdk_version=OTHER)
-                if counter in self._counts or len(self._counts) < 2 * MOST_COUNTERS:
-                    self._counts[counter] += 1
-                else:
-                    UNLOGGED.add(("counters",), 1)
+                self._count_within_bounds(counter, 1)
                 if waiting is not None:
                     self._rows.append(waiting)
         if self.has_writer:
@@ -196,21 +194,21 @@ class RefusalLog:
                 self._rows.append(waiting)
                 self._of_organization[waiting.key.organization_id] += 1
             for key, count in counts.items():
-                if key in self._counts or len(self._counts) < 2 * MOST_COUNTERS:
-                    self._counts[key] += count
-                else:
-                    UNLOGGED.add(("counters",), count)
+                self._count_within_bounds(key, count)
         self._wakeup.set()
+
+    def _count_within_bounds(self, key: _CounterKey, count: int) -> None:
+        """Count refusals until they are written; call it with the lock."""
+        if key in self._counts or len(self._counts) < 2 * MOST_COUNTERS:
+            self._counts[key] += count
+        else:
+            UNLOGGED.add(("counters",), count)
 
     def _write(
         self, organization_id: int, rows: Sequence[_Waiting], counts: Mapping[_CounterKey, int]
     ) -> None:
         with tenant(organization_id):
-            with connection.cursor() as cursor:  # two processes would both fill the last rows
-                cursor.execute(
-                    "SELECT pg_advisory_xact_lock(hashtext('refused_event'), %s)",
-                    [organization_id & 0x7FFFFFFF],
-                )
+            take_turns("refused_event")  # two processes would both fill the last rows
             kept = self._within_day(rows)
             for waiting in kept:
                 waiting.row.organization_id = organization_id

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Max, Min
+from django.db.models import Max, Min, QuerySet
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
@@ -187,9 +187,7 @@ def start(wanted: ComparisonRequest) -> Discrepancy:
 
 def cancel(discrepancy: Discrepancy) -> bool:
     """Stop a comparison; what it has found stays. Tell whether it was running."""
-    running = Discrepancy.objects.filter(pk=discrepancy.pk, status=DiscrepancyStatus.RUNNING)
-    now = datetime.now(UTC)
-    return bool(running.update(status=DiscrepancyStatus.CANCELLED, finished_at=now, text=""))
+    return _end(discrepancy.pk, DiscrepancyStatus.CANCELLED)
 
 
 def delete(discrepancy: Discrepancy) -> None:
@@ -220,10 +218,7 @@ def _compare_or_fail(organization_id: int, discrepancy_id: int, *, until: float)
     try:
         lines: Sequence[PartnerLine] = ()
         with tenant(organization_id):
-            waiting = Discrepancy.objects.filter(
-                pk=discrepancy_id, status=DiscrepancyStatus.RUNNING
-            )
-            discrepancy = waiting.first()
+            discrepancy = _running(discrepancy_id).first()
             if discrepancy is None:
                 return  # it ended a moment ago
             if discrepancy.text:
@@ -235,11 +230,18 @@ def _compare_or_fail(organization_id: int, discrepancy_id: int, *, until: float)
             raise  # another turn goes on
         logger.exception("Comparison %d broke", discrepancy_id)
         with tenant(organization_id):
-            now = datetime.now(UTC)
-            running = Discrepancy.objects.filter(
-                pk=discrepancy_id, status=DiscrepancyStatus.RUNNING
-            )
-            running.update(status=DiscrepancyStatus.FAILED, finished_at=now, text="")
+            _end(discrepancy_id, DiscrepancyStatus.FAILED)
+
+
+def _running(discrepancy_id: int) -> "QuerySet[Discrepancy]":
+    """Return a comparison, if it has not ended."""
+    return Discrepancy.objects.filter(pk=discrepancy_id, status=DiscrepancyStatus.RUNNING)
+
+
+def _end(discrepancy_id: int, status: DiscrepancyStatus) -> bool:
+    """End a comparison before its time; tell whether it was running."""
+    now = datetime.now(UTC)
+    return bool(_running(discrepancy_id).update(status=status, finished_at=now, text=""))
 
 
 def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine]) -> bool:
@@ -247,8 +249,7 @@ def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine
     with tenant(organization_id):
         # Locked, so that an erasure or a deletion waits for these lines and deletes them too.
         # Without its text, which each step would write again.
-        waiting = Discrepancy.objects.select_for_update().defer("text")
-        discrepancy = waiting.filter(pk=discrepancy_id, status=DiscrepancyStatus.RUNNING).first()
+        discrepancy = _running(discrepancy_id).select_for_update().defer("text").first()
         if discrepancy is None:
             return False
         comparing = _Comparing(discrepancy)

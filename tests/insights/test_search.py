@@ -143,7 +143,7 @@ def test_each_id_leads_to_what_carries_it_and_to_nobody_elses(told: Told) -> Non
 def test_a_kind_that_takes_too_long_is_named_and_the_others_are_answered(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postbacks.insights.search._TIMEOUT", "100")
+    monkeypatch.setattr("postbacks.insights.search._MILLISECONDS", 100)
     other = database.superuser()
     with other.transaction():
         other.execute("LOCK TABLE skan_postback IN ACCESS EXCLUSIVE MODE")

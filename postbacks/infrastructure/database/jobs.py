@@ -1,4 +1,4 @@
-"""Begins jobs one after the other, and holds one while a worker does it, until that is killed."""
+"""Has an organization's work done in turns, and holds a job while a worker that lives does it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,13 +7,13 @@ from django.db import connection
 
 from apps_registry.tenancy import current_organization
 
-_TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtext(%s), %s::bigint::int)"
+_TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtext(%s), (%s::bigint & 2147483647)::int)"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, %s))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, %s))"
 
 
 def take_turns(table: str) -> None:
-    """Let no other request of the organization begin such a job until this transaction ends.
+    """Let nothing else of the organization add rows of a table so until this transaction ends.
 
     So that two that come at once are both counted.
     """
