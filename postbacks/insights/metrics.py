@@ -20,6 +20,7 @@ from postbacks.infrastructure.database import partitions, roles
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.insights.health import FIND_QUEUES, as_role, oldest_due_wait
 from postbacks.intake.events.recording import EVENTS
+from postbacks.intake.refused_events import UNLOGGED
 from postbacks.models import BreakerState, EventSource, WorkerHeartbeat
 from postbacks.models.heartbeats import CLUSTER
 
@@ -43,6 +44,8 @@ def exposition() -> bytes:
     for source in (EventSource.SDK, EventSource.SERVER, EventSource.TENJIN):
         for result in ("taken", "duplicate", "rejected"):
             EVENTS.add((source.value, result), 0)
+    for cause in ("counters", "database"):
+        UNLOGGED.add((cause,), 0)
     attempt_reports.start_at_zero()
     registry = CollectorRegistry()
     registry.register(_Collector())

@@ -67,7 +67,7 @@ _MOST_BODY: Final = 256 * 1024  # bytes of a whole request that are read
 
 UNLOGGED = Counter(
     "postbacks_refusals_unlogged",
-    "Refusals that are in no counter of the organization's, by cause.",
+    "Refused events that could not be counted, by cause.",
     ("cause",),
 )
 

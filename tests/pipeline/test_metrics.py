@@ -292,6 +292,15 @@ def test_dashboard_alerts_and_documentation_name_the_metrics_that_exist() -> Non
 
     documented = series(monitoring)
     families = {re.sub(r"_(bucket|sum|count|created)$", "", name) for name in existing}
+    declared = {
+        name
+        for module in (ROOT / "postbacks").rglob("*.py")
+        for name in re.findall(r'(?:Counter|Histogram)\(\s*"(postbacks_\w+)"', module.read_text())
+    }
+    assert declared
+    assert {
+        name for name in declared if name not in families and f"{name}_total" not in families
+    } == (set()), "every counter is known before it counts"
     assert documented == families
     assert series(" ".join(expressions)) <= existing
     assert series(alerts) <= existing
