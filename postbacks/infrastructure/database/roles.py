@@ -23,6 +23,7 @@ ROLE_OF_COMMAND = {
     "qcluster": WORKER,
     "remove_organization": WORKER,
     "load_rates": WORKER,
+    "generateload": WORKER,
 }
 
 
