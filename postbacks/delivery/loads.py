@@ -50,6 +50,7 @@ EVERYBODY: Final = Served()
 class Loads:
     """What organizations take of the time of a host's pumps, and whom this pump serves therefore.
 
+    A pump that takes another's place goes on with its note: the division would be lost otherwise.
     An error of the file has each pump serve all.
     """
 
@@ -60,6 +61,8 @@ class Loads:
     _own: dict[int, tuple[float, float]] = field(default_factory=dict)  # a load, and as of when
     _served: Served = EVERYBODY
     _shared_at: float = -math.inf
+    _noted_at: float = -math.inf  # as of when this pump's note in the file is
+    _is_leaving: bool = False
     _file: int | None = None
 
     def __post_init__(self) -> None:
@@ -91,6 +94,21 @@ class Loads:
         """Tell whether this pump works for organizations that take much of its time."""
         return self._served.are_served or not self.are_divided
 
+    def leave(self) -> None:
+        """Write no more notes: a successor writes its own in their place."""
+        self._is_leaving = True
+
+    @property
+    def is_relieved(self) -> bool:
+        """Tell whether a successor serves in this pump's place; True if nobody can know."""
+        if self._file is None:
+            return True
+        try:
+            note = os.pread(self._file, _HEAD.size, self.slot * _SIZE)
+        except OSError:
+            return True
+        return len(note) < _HEAD.size or _HEAD.unpack(note)[0] != self._noted_at
+
     def note(self, organizations: Iterable[int], seconds: float) -> None:
         """Count a step's time; an organization is named once for each of its rows in the step."""
         counts = Counter(organizations)
@@ -102,22 +120,23 @@ class Loads:
     def divide(self) -> None:
         """Tell the other pumps what was counted, and find out whom to serve."""
         now = self.clock()
-        if now - self._shared_at < _FRESH_SECONDS:
+        if now - self._shared_at < _FRESH_SECONDS or self._is_leaving:
             return
-        self._shared_at = now
+        is_new, self._shared_at = self._shared_at == -math.inf, now
+        notes = self._read_notes(now)
+        noted = notes.pop(self.slot, None)
+        if is_new and noted is not None:
+            self._own = {each: (load, now) for each, load in noted[0].items()}
+            self._serve(noted[1], {self.slot, *notes})
         self._own = {
             each: load for each, load in self._own.items() if load[1] >= now - _NEIGHBOR_SECONDS
         }
         loads = Counter({each: self._load(each, now) for each in self._own})
         own = dict(loads)
         busy_by_slot: dict[int, frozenset[int]] = {}
-        if self._file is not None:
-            try:
-                for slot, (others, busy) in self._notes_of_others(now).items():
-                    busy_by_slot[slot] = busy
-                    loads.update(others)
-            except OSError:
-                logger.debug("What organizations take could not be read", exc_info=True)
+        for slot, (others, busy) in notes.items():
+            busy_by_slot[slot] = busy
+            loads.update(others)
         # The first that lives decides for all: with views of their own, they could leave an
         # organization to each other.
         first = min(busy_by_slot, default=self.slot)
@@ -126,6 +145,7 @@ class Loads:
         if self._file is not None:
             try:
                 os.pwrite(self._file, self._note_of(own, busy, now), self.slot * _SIZE)
+                self._noted_at = now
             except OSError:  # the disk is full
                 logger.debug("What organizations take could not be shared", exc_info=True)
 
@@ -141,14 +161,20 @@ class Loads:
         entries = [_LOAD.pack(each, load, each in busy) for each, load in noted.items()]
         return (_HEAD.pack(now) + b"".join(entries)).ljust(_SIZE, b"\0")
 
-    def _notes_of_others(self, now: float) -> dict[int, tuple[dict[int, float], frozenset[int]]]:
-        """Return what other pumps have noted that live, by their slot: loads, and who is busy."""
-        notes = {}
-        data = os.pread(self._file, self.pumps * _SIZE, 0)  # type: ignore[arg-type]  # it is open
+    def _read_notes(self, now: float) -> dict[int, tuple[dict[int, float], frozenset[int]]]:
+        """Return what pumps that live have noted, by their slot: loads, and who is busy."""
+        notes: dict[int, tuple[dict[int, float], frozenset[int]]] = {}
+        if self._file is None:
+            return notes
+        try:
+            data = os.pread(self._file, self.pumps * _SIZE, 0)
+        except OSError:
+            logger.debug("What organizations take could not be read", exc_info=True)
+            return notes
         for slot in range(len(data) // _SIZE):
             note = data[slot * _SIZE : (slot + 1) * _SIZE]
             (at,) = _HEAD.unpack_from(note)
-            if slot != self.slot and abs(now - at) < _ALIVE_SECONDS:
+            if abs(now - at) < _ALIVE_SECONDS:
                 entries = [each for each in _LOAD.iter_unpack(note[_HEAD.size :]) if each[0]]
                 loads = {organization_id: load for organization_id, load, _ in entries}
                 notes[slot] = (loads, frozenset(each for each, _, is_busy in entries if is_busy))

@@ -81,6 +81,8 @@ LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to
 POSTPONED_SECONDS = 60.0  # how soon a postback that could not be rendered is claimed again
 BEAT_SECONDS = 1.0
 _CONTENDED_SECONDS = 0.05  # until the next claim while another pump holds the rows that are due
+_LONGEST_OVERLAP = 2.0  # of a pump with its successor
+_RELIEF_SECONDS = 0.01  # between looks at whether that serves
 _BROKEN = "The attempt of postback %s broke"
 
 Prepare = Callable[[Sequence[ClaimedPostback], Mapping[int, StoredEvent]], list[RenderedPostback]]
@@ -160,8 +162,11 @@ class Pump:
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
         with self._wakeup:
-            while self._work(self.clock() + seconds) and not self._is_handed_on():
-                pass
+            while is_time_over := self._work(self.clock() + seconds):
+                if self._is_handed_on():
+                    break
+            if is_time_over:
+                self._work_until_relieved()
             self._stop()
             if self._is_notified:  # this pump does not look any more
                 self._retrying(self._wake_others)
@@ -177,6 +182,14 @@ class Pump:
             if not self._retrying(self.run_cycle):
                 self._retrying(lambda: self._wait(ends_at))
         return False
+
+    def _work_until_relieved(self) -> None:
+        """Go on until the successor serves: nobody else may serve the same organizations."""
+        self.loads.leave()
+        until = self.clock() + _LONGEST_OVERLAP
+        while not self.loads.is_relieved and (now := self.clock()) < until:
+            if not self._work(min(until, now + _RELIEF_SECONDS)):
+                return
 
     def _is_handed_on(self) -> bool:
         try:

@@ -1,6 +1,7 @@
 """What the operating system says of processes: do they live, whose child, how many files."""
 
 import ctypes
+import gc
 import os
 import resource
 import signal
@@ -48,3 +49,13 @@ def raise_descriptor_limit(wanted: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
         return allowed
     return soft
+
+
+def exempt_loaded_objects() -> None:
+    """Have garbage collections pass over what is loaded by now; the first call counts.
+
+    A full one walks all objects of Django and of our modules, which stay anyway, and stops every
+    thread for a tenth of a second or two: requests and postbacks of everybody wait for it.
+    """
+    if not gc.get_freeze_count():
+        gc.freeze()  # with the little garbage among them: to look for it would take as long

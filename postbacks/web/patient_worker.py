@@ -29,6 +29,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from postbacks.infrastructure.database.stalls import is_away, keep_loop_from_database
 from postbacks.infrastructure.loop_requests import Loop, NeedsThread, running
+from postbacks.infrastructure.processes import exempt_loaded_objects
 from postbacks.web.machine_doors import is_for_machines, may_run_in_loop
 from postbacks.web.plain_requests import PlainAnswer, PlainReader
 from postbacks.web.problem_documents import problem, unavailable
@@ -96,6 +97,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
     def load_wsgi(self) -> None:
         """Load the application, and tell it of each request whether all of it has come."""
         super().load_wsgi()
+        exempt_loaded_objects()
         settings.WEB_THREADS = self.cfg.threads
         sys.setswitchinterval(_SWITCH_SECONDS)  # a small request is often woken beside a large one
         if not self._is_patient:

@@ -41,7 +41,7 @@ from postbacks.delivery.wakeups import SharedNotifications
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
-from postbacks.infrastructure.processes import is_running
+from postbacks.infrastructure.processes import exempt_loaded_objects, is_running
 from postbacks.infrastructure.rate_limits import limiter
 from postbacks.insights import exports, figure_changes, fraud_report
 from postbacks.intake.claims import apple_ads
@@ -83,6 +83,7 @@ def run_pump(slot: int) -> None:
     seat = Seat(slot)
     if not seat.take():
         return
+    exempt_loaded_objects()
     ids = ClaimIds.make()
     beat_pump = PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids, seat.keep)
     journal = BegunRequests(ids.journal)

@@ -137,6 +137,35 @@ def test_a_pump_that_lives_alone_serves_all(dead: int, tmp_path: Path) -> None:
     assert {each for each in ALL if each in alive.served} == ALL
 
 
+@pytest.mark.parametrize("slot", [0, 1])
+def test_a_pump_that_takes_anothers_place_keeps_the_division(slot: int, tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.work({BUSY: 0.9}, {QUIET: 0.05})
+
+    host.pumps[slot] = Loads(slot, 2, tmp_path / "loads", clock=lambda: host.now)
+    host.pumps[slot].divide()
+    assert host.served() == [{BUSY}, ALL - {BUSY}]
+
+    host.work({BUSY: 0.5}, {QUIET: 0.05}, seconds=0.5)  # nor does it go once both have looked
+    assert host.served() == [{BUSY}, ALL - {BUSY}]
+
+
+def test_a_pump_is_relieved_by_the_note_of_its_successor(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.work({BUSY: 0.9}, {QUIET: 0.05})
+    leaving = host.pumps[0]
+
+    leaving.leave()
+    host.now += 0.1
+    leaving.divide()  # which notes nothing any more
+    assert not leaving.is_relieved
+    assert {each for each in ALL if each in leaving.served} == {BUSY}
+
+    Loads(0, 2, tmp_path / "loads", clock=lambda: host.now).divide()
+    assert leaving.is_relieved
+    assert Loads().is_relieved
+
+
 def test_of_four_pumps_two_stay_for_others(tmp_path: Path) -> None:
     host = Host(tmp_path, pumps=4)
 

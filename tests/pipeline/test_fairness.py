@@ -11,10 +11,12 @@ from apps_registry.tenancy import tenant
 from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.lanes import most_of_one_lane
 from postbacks.delivery.loads import Loads
+from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, PostbackStatus
+from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import make_rule, make_tenant
-from tests.pipeline.conftest import Answer, RecordingPartner, Run
+from tests.pipeline.conftest import Answer, RecordingPartner, Run, pump_for
 from tests.workers import decide_all
 
 THREADS = RequestsTransport.capacity
@@ -219,3 +221,34 @@ def test_a_pump_for_others_leaves_events_and_postbacks_of_whoever_takes_much(
     assert (len(postbacks_of(quiet)), len(attempts_of(quiet))) == (3, 3)
 
     run_pump(until=lambda: len(attempts_of(quiet)) == 4)
+
+
+@pytest.mark.parametrize("is_relieved", [False, True])
+def test_a_pump_that_hands_on_serves_until_its_successor_does(
+    is_relieved: bool, ok_partner: RecordingPartner, tmp_path: Path
+) -> None:
+    gem = make_tenant("Gem")
+    with tenant(gem.organization.pk):
+        make_rule(url=ok_partner.url)
+    pump, successor = (Loads(0, 1, tmp_path / "loads") for _ in range(2))
+    is_handed_on = False
+
+    def hand_on() -> bool:
+        nonlocal is_handed_on
+        if is_relieved:
+            successor.divide()
+        with database.as_role(roles.WEB):
+            record(gem, event())
+        is_handed_on = True
+        return True
+
+    def beat() -> bool:
+        with database.as_role(roles.WEB):
+            is_sent = bool(attempts_of(gem))
+        if is_sent and is_handed_on:
+            successor.divide()
+        return True
+
+    pump_for(0.1, beat, beat_seconds=0.01, hand_on=hand_on, loads=pump)
+
+    assert len(attempts_of(gem)) == (0 if is_relieved else 1)
