@@ -59,7 +59,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --quiet
 lock: .venv/python
 	$(LOCK) pyproject.toml --extra sentry -o requirements.txt
-	$(LOCK) pyproject.toml --extra sentry --extra dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml --extra sentry --extra parquet --extra dev -c requirements.txt -o requirements-dev.txt
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["curl"])' \
 		| $(LOCK) - -o requirements-curl.txt
 

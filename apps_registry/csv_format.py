@@ -1,4 +1,4 @@
-"""Rows as files: CSV that is safe to open in a spreadsheet, and JSON Lines for programs.
+"""Rows as files: CSV that is safe to open in a spreadsheet, JSON Lines and Parquet for programs.
 
 A spreadsheet would run a text that begins like a formula, so such a text gets an apostrophe in
 front (https://owasp.org/www-community/attacks/CSV_Injection). Spreadsheets drop blanks that begin
@@ -9,9 +9,10 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import TextChoices
@@ -32,10 +33,29 @@ class FileFormat(TextChoices):
 
     CSV = "csv", "CSV"
     JSON_LINES = "jsonl", "JSON Lines"
+    PARQUET = "parquet", "Parquet"
 
     @property
     def content_type(self) -> str:
-        return "text/csv; charset=utf-8" if self == FileFormat.CSV else "application/jsonl"
+        return _CONTENT_TYPES[self.value]
+
+
+STREAMED = (FileFormat.CSV, FileFormat.JSON_LINES)  # the others end with what they began with
+_CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/jsonl",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+
+class ColumnType(Enum):
+    """What a column holds, in formats that know types."""
+
+    TEXT = "text"  # lists and objects too, as JSON
+    TIME = "time"
+    MONEY = "money"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
 
 
 def encode_json_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
@@ -51,6 +71,25 @@ def encode_json_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
+def encode_typed_lines(types: Mapping[str, ColumnType], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return rows as JSON objects, one a line, each value as its column's type is written.
+
+    Times and amounts are texts, lists and objects are the text of their JSON.
+    """
+    columns = types.items()
+    lines = (
+        json.dumps(
+            {
+                name: _typed_value(type_, value)
+                for (name, type_), value in zip(columns, row, strict=True)
+            },
+            ensure_ascii=False,
+        )
+        for row in rows
+    )
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+
+
 def encode_rows(rows: Iterable[Sequence[object]]) -> bytes:
     """Return rows as CSV (RFC 4180) in UTF-8."""
     buffer = io.StringIO()
@@ -59,7 +98,16 @@ def encode_rows(rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def format_cell(value: object) -> str:
-    """Return a value as the text of a cell; times are ISO 8601 in UTC."""
+    """Return a value as the text of a cell that no spreadsheet runs."""
+    if isinstance(value, dict | list | tuple):
+        return _without_formula(json.dumps(value, ensure_ascii=False, default=str))
+    text = format_value(value)
+    is_plain = value is None or isinstance(value, bool | datetime | Decimal | int | float)
+    return text if is_plain else _without_formula(text)
+
+
+def format_value(value: object) -> str:
+    """Return a value as text; times are ISO 8601 in UTC."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -69,11 +117,7 @@ def format_cell(value: object) -> str:
         return utc.isoformat(timespec="milliseconds") + "Z"
     if isinstance(value, Decimal):
         return f"{value:f}"
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, dict | list | tuple):
-        return _without_formula(json.dumps(value, ensure_ascii=False, default=str))
-    return _without_formula(str(value))
+    return str(value)
 
 
 def file_name(
@@ -94,6 +138,18 @@ def _json_value(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | dict | list | tuple):
         return value
     return format_cell(value) if isinstance(value, datetime | Decimal) else str(value)
+
+
+def _typed_value(type_: ColumnType, value: object) -> object:
+    if value is None or (value == "" and type_ is not ColumnType.TEXT):
+        return None
+    if type_ is ColumnType.BOOLEAN:
+        return value in (True, 1, "1", "true")  # consent frameworks write 0 and 1
+    if type_ is ColumnType.INTEGER:
+        return int(str(value))
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return format_value(value)
 
 
 def _without_formula(text: str) -> str:

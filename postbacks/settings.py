@@ -445,6 +445,7 @@ SPECTACULAR_SETTINGS = {
         "PostbackStatus": "postbacks.models.PostbackStatus",
         "AttemptKind": "postbacks.models.AttemptKind",
         "JobAction": "postbacks.models.JobAction",
+        "JobStatus": "postbacks.models.JobStatus",
         "MatchKind": "postbacks.insights.search.KINDS",
         "Tool": "postbacks.callbacks.translation.TOOLS",
     },

@@ -18,9 +18,7 @@ from postbacks.intake import refused_events
 from postbacks.intake.events import body, fields, lenient_json, validation
 from postbacks.intake.links import reading
 from postbacks.intake.skadnetwork import recording, unclaimed
-from postbacks.models import discrepancies as discrepancy_rows
-from postbacks.models import exports as export_rows
-from postbacks.models import rules, test_devices
+from postbacks.models import jobs, rules, test_devices
 from postbacks.models.refused_events import LONGEST_CONTENT
 from postbacks.rulebook import discrepancies, dry_run, replays, test_send
 from postbacks.values import partner_lists
@@ -85,17 +83,18 @@ BOUNDS = {
     "dry runs of": dry_run.MOST_RUNNING,
     "events of a dry run": dry_run.MOST_EVENTS,
     "seconds of a dry run": int(dry_run.TIME_BOX_SECONDS),
+    "workers that an export": jobs.BackgroundJob.MOST_TRIES,
     "test devices": test_devices.MOST_MARKS,
     "rows of a file that is sent at once": MAX_ROWS,
     "exports in the background": exports.MOST_RUNNING,
     "exports of an organization that are kept": exports.MOST_KEPT,
-    "days that the file of an export": export_rows.KEPT_FOR.days,
+    "days that the file of an export": jobs.KEPT_FOR.days,
     "lines of a partner's list": partner_lists.MOST_LINES,
     "megabytes of such a list": partner_lists.MOST_BYTES // 10**6,
     "characters of one of its lines": partner_lists.LONGEST_LINE,
     "lists of an organization that are compared": discrepancies.MOST_RUNNING,
     "comparisons of an organization": discrepancies.MOST_KEPT,
-    "days that a comparison": discrepancy_rows.KEPT_FOR.days,
+    "days that a comparison": jobs.KEPT_FOR.days,
     "rows of a kind in a configuration": document.MOST_ROWS,
 }
 

@@ -56,22 +56,32 @@ class CsvExportAdmin(theme.ModelAdmin):
         query = request.GET.copy()
         chosen = query.pop(FORMAT, [FileFormat.CSV])[-1]
         request.GET = query  # type: ignore[assignment]  # a list refuses what is no filter of it
-        if chosen not in FileFormat.values:
+        if chosen not in csv_format.STREAMED:
             return HttpResponseRedirect(self._list_address())
+        file_format = FileFormat(chosen)
         try:
-            headings, chunks = self.export_rows(request, membership.organization_id)
+            content = self.file_content(request, membership.organization_id, file_format)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._list_address())
         kind = str(self.opts.verbose_name_plural)
         if request.method == "GET":
             log_action(Action.EXPORTED, name=kind, changes=logged_filters(request.GET))
-        file_format = FileFormat(chosen)
         organization = membership.organization.name
         name = csv_format.file_name(kind, organization, datetime.now(UTC), file_format)
-        return file_response(headings, chunks, name, file_format)
+        return file_response(content, name, file_format)
 
     def _list_address(self) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    def file_content(
+        self, request: HttpRequest, organization_id: int, file_format: FileFormat
+    ) -> Iterator[bytes]:
+        """Return the filtered list as a file, whose rows are read when they are sent.
+
+        Raises IncorrectLookupParameters.
+        """
+        headings, chunks = self.export_rows(request, organization_id)
+        return encoded_chunks(headings, chunks, file_format)
 
     def export_rows(
         self, request: HttpRequest, organization_id: int
@@ -133,18 +143,10 @@ class CsvExportAdmin(theme.ModelAdmin):
 
 
 def file_response(
-    headings: Sequence[str],
-    chunks: Iterable[Sequence[Sequence[object]]],
-    name: str,
-    file_format: FileFormat,
+    content: Iterator[bytes], name: str, file_format: FileFormat
 ) -> StreamingHttpResponse:
-    def content() -> Iterator[bytes]:
-        yield heading(headings, file_format)
-        for rows in chunks:
-            yield encoded(headings, rows, file_format)
-
     response = StreamingHttpResponse(
-        content(),
+        content,
         content_type=file_format.content_type,
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
@@ -152,9 +154,20 @@ def file_response(
     return response
 
 
+def encoded_chunks(
+    headings: Sequence[str],
+    chunks: Iterable[Sequence[Sequence[object]]],
+    file_format: FileFormat,
+) -> Iterator[bytes]:
+    """Yield a file of rows, chunk after chunk."""
+    yield heading(headings, file_format)
+    for rows in chunks:
+        yield encoded(headings, rows, file_format)
+
+
 def heading(headings: Sequence[str], file_format: FileFormat) -> bytes:
     """Return what a file begins with."""
-    if file_format == FileFormat.JSON_LINES:
+    if file_format != FileFormat.CSV:
         return b""
     return csv_format.BYTE_ORDER_MARK + csv_format.encode_rows([headings])
 

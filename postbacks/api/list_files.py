@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 
 from django.db.models import Q, QuerySet
 from django.http import QueryDict, StreamingHttpResponse
+from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
@@ -16,14 +17,22 @@ from rest_framework.viewsets import GenericViewSet
 from apps_registry import csv_format
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action, logged_filters
-from apps_registry.csv_format import FileFormat
+from apps_registry.csv_format import ColumnType, FileFormat
 from apps_registry.models import Organization
-from apps_registry.tenancy import TenantModel, tenant
+from apps_registry.tenancy import TenantModel
 from postbacks.api.authentication import Caller
 from postbacks.api.pagination import keyset_list, link_after, read_cursor
 from postbacks.api.query import InvalidParameters, PageQuery, Query, read_query
+from postbacks.insights import exports
 from postbacks.insights.exports import FilePortion
 from postbacks.insights.keyset import Cursor, KeysetList, KeysetPosition
+
+_TYPES = {
+    serializers.DateTimeField: ColumnType.TIME,
+    serializers.DecimalField: ColumnType.MONEY,
+    serializers.IntegerField: ColumnType.INTEGER,
+    serializers.BooleanField: ColumnType.BOOLEAN,
+}
 
 
 class CsvRenderer(BaseRenderer):
@@ -100,6 +109,11 @@ class ListFiles(GenericViewSet):
         fields = self.csv_serializer().fields
         return [name for name, field in fields.items() if not field.write_only]
 
+    def column_types(self) -> Mapping[str, ColumnType]:
+        """Return the types of the columns of CSV, by the fields that they show."""
+        fields = self.csv_serializer().fields
+        return {name: type_of_field(fields.get(name)) for name in self.csv_columns()}
+
     def csv_rows(self, rows: Sequence[Any]) -> Iterable[Mapping[str, object]]:
         serialized: Iterable[Mapping[str, object]] = self.csv_serializer(rows).data
         return serialized
@@ -136,7 +150,7 @@ class ListFiles(GenericViewSet):
         organization = Organization.objects.values_list("name", flat=True).get(pk=organization_id)
         is_csv = file_format == FileFormat.CSV
         response = StreamingHttpResponse(
-            _sent(file, start, organization_id),
+            exports.stream(file, organization_id, start=start),
             content_type=file_format.content_type if is_csv else renderer.media_type,
         )
         file_name = csv_format.file_name(name, organization, datetime.now(UTC), file_format)
@@ -154,13 +168,16 @@ class ListFile:
 
     def __init__(self, view: ListFiles, rows: "QuerySet[Any]", file_format: FileFormat) -> None:
         self._view = view
-        self._is_csv = file_format == FileFormat.CSV
-        self._columns = view.csv_columns() if self._is_csv else ()
+        self._format = file_format
+        has_columns = file_format != FileFormat.JSON_LINES
+        self._columns = view.csv_columns() if has_columns else ()
+        self.column_types = view.column_types() if file_format == FileFormat.PARQUET else {}
         self.matches: KeysetList[Any] = keyset_list(rows, view)
 
     @property
     def heading(self) -> bytes:
-        return csv_format.encode_rows([self._columns]) if self._is_csv else b""
+        is_csv = self._format == FileFormat.CSV
+        return csv_format.encode_rows([self._columns]) if is_csv else b""
 
     def portion(self, start: KeysetPosition | None, size: int) -> FilePortion:
         """Return the rows after a position, and where the next ones begin."""
@@ -178,30 +195,27 @@ class ListFile:
         return self.matches.position_of(row) if row else None
 
     def _encoded(self, rows: Sequence[Any]) -> bytes:
-        if self._is_csv:
-            self._view.read_related_of_csv(rows)
-            return csv_format.encode_rows(_cells(self._view.csv_rows(rows), self._columns))
-        self._view.read_related(rows)
-        return _json_lines(self._view.get_serializer(rows, many=True).data)
-
-
-def _sent(file: ListFile, start: KeysetPosition | None, organization_id: int) -> Iterator[bytes]:
-    # Sent after the request's transaction has ended, so each portion enters the tenant again.
-    yield file.heading
-    position, left = start, csv_format.MAX_ROWS
-    while left:
-        with tenant(organization_id):
-            portion = file.portion(position, min(left, csv_format.CHUNK_SIZE))
-        yield portion.data
-        if portion.end is None:
-            return
-        position, left = portion.end, left - portion.rows
+        if self._format == FileFormat.JSON_LINES:
+            self._view.read_related(rows)
+            return _json_lines(self._view.get_serializer(rows, many=True).data)
+        self._view.read_related_of_csv(rows)
+        cells = _cells(self._view.csv_rows(rows), self._columns)
+        if self._format == FileFormat.PARQUET:
+            return csv_format.encode_typed_lines(self.column_types, cells)
+        return csv_format.encode_rows(cells)
 
 
 def record_export(request: Request, name: str) -> None:
     if request.method == "GET":
         changes = logged_filters(request._request.GET)
         log_action(Action.EXPORTED, name=name, changes=changes)
+
+
+def type_of_field(field: serializers.Field | None) -> ColumnType:
+    """Return what a column of this field holds."""
+    return next(
+        (type_ for kind, type_ in _TYPES.items() if isinstance(field, kind)), ColumnType.TEXT
+    )
 
 
 def _results(data: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,6 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import QuerySet
 from django.http import QueryDict
 from django.urls import resolve
 
@@ -28,13 +27,16 @@ from apps_registry import csv_format
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
 from apps_registry.audit.audited_model import log_action, logged_filters
+from apps_registry.csv_format import ColumnType, FileFormat
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database.jobs import held_job, take_turns
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.statements import rows
+from postbacks.insights import parquet_files
 from postbacks.insights.keyset import KeysetPosition
-from postbacks.models import Export, ExportDoor, ExportStatus
-from postbacks.models.exports import KEPT_FOR, exports_folder, new_file_name, stored_files
+from postbacks.models import Export, ExportDoor, JobStatus
+from postbacks.models.exports import exports_folder, new_file_name, stored_files
+from postbacks.models.jobs import KEPT_FOR
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +78,10 @@ class ListToExport(Protocol):
     def heading(self) -> bytes:
         """What the file begins with."""
 
+    @property
+    def column_types(self) -> Mapping[str, ColumnType]:
+        """What its columns hold, for a format that knows types."""
+
     def portion(self, start: KeysetPosition | None, size: int) -> FilePortion:
         """Return at most so many rows after a position."""
 
@@ -91,8 +97,31 @@ class ExportRequest:
     list_name: str
     title: str
     filters: str
-    format: csv_format.FileFormat
+    format: FileFormat
     holds_devices: bool = True
+
+
+def stream(
+    file: ListToExport,
+    organization_id: int,
+    *,
+    start: KeysetPosition | None = None,
+    truncated: bytes = b"",
+) -> Iterator[bytes]:
+    """Yield a file as it is read, up to MAX_ROWS; `truncated` says that there are more.
+
+    It is sent after the request's transaction has ended, so each portion enters the tenant again.
+    """
+    yield file.heading
+    position, left = start, csv_format.MAX_ROWS
+    while left:
+        with tenant(organization_id):
+            portion = file.portion(position, min(left, csv_format.CHUNK_SIZE))
+        yield portion.data
+        if portion.end is None:
+            return
+        position, left = portion.end, left - portion.rows
+    yield truncated
 
 
 class ExportRefusedError(Exception):
@@ -101,9 +130,11 @@ class ExportRefusedError(Exception):
 
 def start(request: ExportRequest) -> Export:
     """Have a worker write a file. Raises ExportRefusedError."""
+    if request.format == FileFormat.PARQUET and not parquet_files.is_available():
+        raise ExportRefusedError(parquet_files.IS_MISSING)
     now = datetime.now(UTC)
     take_turns("export")
-    if Export.objects.filter(status=ExportStatus.RUNNING).count() >= MOST_RUNNING:
+    if Export.objects.filter(status=JobStatus.RUNNING).count() >= MOST_RUNNING:
         raise ExportRefusedError(
             f"{MOST_RUNNING} exports are being made, as many as may be; wait for one, or cancel it."
         )
@@ -130,8 +161,7 @@ def start(request: ExportRequest) -> Export:
 
 def cancel(export: Export) -> bool:
     """Stop an export and delete what there is of its file; tell whether it was running."""
-    cancelled = {"status": ExportStatus.CANCELLED, "finished_at": datetime.now(UTC)}
-    was_running = bool(_running(export.pk).update(**cancelled))
+    was_running = Export.end(export.pk, JobStatus.CANCELLED)
     if was_running:
         _delete_file_at_commit(export)
     return was_running
@@ -145,7 +175,7 @@ def delete(export: Export) -> None:
 
 def open_to_download(export: Export) -> BinaryIO | None:
     """Open the file of an export that is ready, and log who takes it; None if it is not there."""
-    is_ready = export.status == ExportStatus.FINISHED and export.expires_at > datetime.now(UTC)
+    is_ready = export.status == JobStatus.FINISHED and export.expires_at > datetime.now(UTC)
     if not is_ready:
         return None
     try:
@@ -168,8 +198,9 @@ def work(seconds: float = TURN_SECONDS, *, show_life: Callable[[], None] = lambd
     """
     delete_expired()
     with held_job("export", _WAITING) as job:
-        if job is not None:
-            _write_or_fail(*job, until=time.monotonic() + seconds)
+        if job is not None and Export.begin_turn(*job):
+            _write_or_fail(*job, until=time.monotonic() + seconds, show_life=show_life)
+            Export.end_turn(*job)
             show_life()
 
 
@@ -217,18 +248,15 @@ def _delete_file_at_commit(export: Export) -> None:
     transaction.on_commit(lambda: export.path.unlink(missing_ok=True))
 
 
-def _running(export_id: int) -> "QuerySet[Export]":
-    """Return an export, if it has not ended."""
-    return Export.objects.filter(pk=export_id, status=ExportStatus.RUNNING)
-
-
-def _write_or_fail(organization_id: int, export_id: int, *, until: float) -> None:
+def _write_or_fail(
+    organization_id: int, export_id: int, *, until: float, show_life: Callable[[], None]
+) -> None:
     try:
         with tenant(organization_id):
-            export = _running(export_id).first()
+            export = Export.unfinished(export_id).first()
             if export is None:
                 return  # it ended a moment ago
-            writer = _Writer(export, open_list(export))
+            writer = _Writer(export, open_list(export), show_life)
         writer.run(until)
     except Exception as error:
         if is_outage(error):
@@ -239,21 +267,20 @@ def _write_or_fail(organization_id: int, export_id: int, *, until: float) -> Non
 
 def _fail(organization_id: int, export_id: int, failure: str) -> None:
     with tenant(organization_id):
-        export = _running(export_id).first()
+        export = Export.unfinished(export_id).first()
         if export is None:
             return
-        export.status, export.failure = ExportStatus.FAILED, failure
-        export.finished_at = datetime.now(UTC)
-        export.save(update_fields=["status", "failure", "finished_at"])
+        Export.end(export_id, JobStatus.FAILED, failure=failure)
         _delete_file_at_commit(export)
 
 
 class _Writer:
     """One worker's turn at one export."""
 
-    def __init__(self, export: Export, source: ListToExport) -> None:
+    def __init__(self, export: Export, source: ListToExport, show_life: Callable[[], None]) -> None:
         self.export = export
         self._source = source
+        self._show_life = show_life
         self._organization_id = export.organization_id
         self._oldest = source.oldest()
         self._ended = False
@@ -318,20 +345,33 @@ class _Writer:
         if not self._ended and (failure := self._no_room()):
             _fail(self._organization_id, self.export.pk, failure)
             return False
+        written = self.export.path
         if self._ended:
-            self.export.status, self.export.percent = ExportStatus.FINISHED, 100
-            self.export.finished_at = datetime.now(UTC)
+            self._finish()
         if self._store(run=self.export.run):
+            if self.export.path != written:
+                written.unlink(missing_ok=True)
             return True
-        self.export.path.unlink(missing_ok=True)  # cancelled, deleted, or erased meanwhile
+        for path in {written, self.export.path}:
+            path.unlink(missing_ok=True)  # cancelled, deleted, or erased meanwhile
         return False
+
+    def _finish(self) -> None:
+        export = self.export
+        export.status, export.percent = JobStatus.FINISHED, 100
+        export.finished_at = datetime.now(UTC)
+        if export.format == FileFormat.PARQUET:
+            lines, export.file_name = export.path, new_file_name()
+            types = self._source.column_types
+            export.path.touch(mode=0o600)
+            export.size = parquet_files.write(lines, export.path, types, self._show_life)
 
     def _store(self, *, run: int) -> bool:
         export = self.export
         names = ("status", "finished_at", "run", "file_name", "reached_id", "reached_at")
         values = {name: getattr(export, name) for name in (*names, "rows", "size", "percent")}
         with tenant(self._organization_id):
-            ours = _running(export.pk).filter(run=run)
+            ours = Export.unfinished(export.pk).filter(run=run)
             return bool(ours.update(**values, worked_at=datetime.now(UTC)))
 
     def _no_room(self) -> str:

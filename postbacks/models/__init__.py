@@ -4,7 +4,6 @@ from postbacks.models.discrepancies import (
     Discrepancy,
     DiscrepancyLine,
     DiscrepancyOutcome,
-    DiscrepancyStatus,
 )
 from postbacks.models.erasures import (
     ErasureMode,
@@ -22,7 +21,7 @@ from postbacks.models.events import (
     EventSource,
     UndecidedEvent,
 )
-from postbacks.models.exports import Export, ExportDoor, ExportStatus
+from postbacks.models.exports import Export, ExportDoor
 from postbacks.models.figures import (
     Figure,
     FigureChange,
@@ -42,6 +41,7 @@ from postbacks.models.installs import (
     InstallState,
     UnsettledInstall,
 )
+from postbacks.models.jobs import JobStatus
 from postbacks.models.postbacks import (
     AttemptKind,
     BreakerState,
@@ -110,7 +110,6 @@ __all__ = [
     "Discrepancy",
     "DiscrepancyLine",
     "DiscrepancyOutcome",
-    "DiscrepancyStatus",
     "DryRunJob",
     "DryRunStatus",
     "DuePostback",
@@ -126,7 +125,6 @@ __all__ = [
     "ExchangeRate",
     "Export",
     "ExportDoor",
-    "ExportStatus",
     "Figure",
     "FigureChange",
     "FigureKind",
@@ -141,6 +139,7 @@ __all__ = [
     "InstallKind",
     "InstallState",
     "JobAction",
+    "JobStatus",
     "Postback",
     "PostbackJob",
     "PostbackStatus",

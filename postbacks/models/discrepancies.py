@@ -1,25 +1,13 @@
 """Discrepancies: a partner's list of conversions beside what was sent to that partner."""
 
-import uuid
-from datetime import timedelta
+from typing import Any
 
 from django.db import models
 
 from apps_registry.models import Partner
 from apps_registry.tenancy import TenantModel
+from postbacks.models.jobs import JobStatus, ListJob
 from postbacks.values.partner_lists import LONGEST_ID
-
-KEPT_FOR = timedelta(days=7)
-
-
-class DiscrepancyStatus(models.TextChoices):
-    """The state of a comparison."""
-
-    RUNNING = "running", "Running"
-    FINISHED = "finished", "Finished"
-    CANCELLED = "cancelled", "Cancelled"
-    FAILED = "failed", "Failed"
-    ERASED = "erased", "Deleted by an erasure"
 
 
 class DiscrepancyOutcome(models.TextChoices):
@@ -33,7 +21,7 @@ class DiscrepancyOutcome(models.TextChoices):
     MISSING = "missing", "Sent, and they lack it"
 
 
-class Discrepancy(TenantModel):
+class Discrepancy(ListJob):
     """A comparison: the list until it was read, how far it is, and the totals.
 
     `counts` are by outcome; `their_money` is by currency, `our_money` by outcome and currency.
@@ -41,34 +29,23 @@ class Discrepancy(TenantModel):
     `reached_at` and `reached_id`.
     """
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     partner = models.ForeignKey(Partner, models.DO_NOTHING, db_constraint=False, related_name="+")
     event_name = models.CharField(max_length=64, blank=True)
     text = models.TextField(blank=True)
     readings = models.JSONField(default=list)
     remarks = models.JSONField(default=list)
     id_kind = models.CharField(max_length=16, blank=True)
-    asked_by = models.CharField(max_length=255, blank=True)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    worked_at = models.DateTimeField()  # by a worker; the one of longest ago is next
-    status = models.CharField(
-        max_length=16, choices=DiscrepancyStatus.choices, default=DiscrepancyStatus.RUNNING
-    )
-    finished_at = models.DateTimeField(null=True)
     total = models.PositiveIntegerField(default=0)
     done = models.PositiveIntegerField(default=0)
     since = models.DateTimeField(null=True)
     until = models.DateTimeField(null=True)
-    reached_at = models.DateTimeField(null=True)
-    reached_id = models.BigIntegerField(null=True)
     without_id = models.PositiveIntegerField(default=0)  # sent postbacks that can't be compared
     counts = models.JSONField(default=dict)
     differing_amounts = models.PositiveIntegerField(default=0)
     their_money = models.JSONField(default=dict)
     our_money = models.JSONField(default=dict)
 
-    class Meta(TenantModel.Meta):
+    class Meta(ListJob.Meta):
         db_table = "discrepancy"
         verbose_name = "discrepancy"
         verbose_name_plural = "discrepancies"
@@ -80,7 +57,7 @@ class Discrepancy(TenantModel):
         indexes = [
             models.Index(
                 fields=["worked_at"],
-                condition=models.Q(status=DiscrepancyStatus.RUNNING),
+                condition=models.Q(status=JobStatus.RUNNING),
                 name="discrepancy_to_work_on",
             ),
             models.Index(fields=["organization", "created_at", "id"], name="discrepancy_in_order"),
@@ -89,9 +66,9 @@ class Discrepancy(TenantModel):
     def __str__(self) -> str:
         return f"Discrepancies with {self.partner}"
 
-    @property
-    def is_running(self) -> bool:
-        return self.status == DiscrepancyStatus.RUNNING
+    @classmethod
+    def given_up_values(cls) -> dict[str, Any]:
+        return {**super().given_up_values(), "text": ""}
 
     @property
     def percent(self) -> int:

@@ -2,9 +2,7 @@
 
 import os
 import secrets
-import uuid
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,9 +11,7 @@ from django.db import models
 from django.utils.text import slugify
 
 from apps_registry.csv_format import FileFormat
-from apps_registry.tenancy import TenantModel
-
-KEPT_FOR = timedelta(days=7)  # from the start
+from postbacks.models.jobs import JobStatus, ListJob
 
 
 class ExportDoor(models.TextChoices):
@@ -25,17 +21,7 @@ class ExportDoor(models.TextChoices):
     PAGE = "page", "The page's list"
 
 
-class ExportStatus(models.TextChoices):
-    """The state of an export."""
-
-    RUNNING = "running", "Running"
-    FINISHED = "finished", "Ready"
-    CANCELLED = "cancelled", "Cancelled"
-    FAILED = "failed", "Failed"
-    ERASED = "erased", "Deleted by an erasure"
-
-
-class Export(TenantModel):
+class Export(ListJob):
     """A list under its filters, how far its file is, and where a killed worker's successor goes on.
 
     `filters` is the query of the list's address. The file's first `size` bytes end with the row at
@@ -43,37 +29,25 @@ class Export(TenantModel):
     which nobody guesses.
     """
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     door = models.CharField(max_length=8, choices=ExportDoor.choices)
     list_name = models.CharField(max_length=64)
     title = models.CharField(max_length=64)
     holds_devices = models.BooleanField(default=True)  # so that an erasure deletes the file
     format = models.CharField(max_length=8, choices=FileFormat.choices)
     filters = models.TextField(blank=True)
-    asked_by = models.CharField(max_length=255, blank=True)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    worked_at = models.DateTimeField()  # by a worker; the one of longest ago is next
-    status = models.CharField(
-        max_length=16, choices=ExportStatus.choices, default=ExportStatus.RUNNING
-    )
-    failure = models.CharField(max_length=255, blank=True)
-    finished_at = models.DateTimeField(null=True)
     run = models.PositiveIntegerField(default=1)
     file_name = models.CharField(max_length=64)
-    reached_id = models.BigIntegerField(null=True)
-    reached_at = models.DateTimeField(null=True)
     rows = models.PositiveBigIntegerField(default=0)
     size = models.PositiveBigIntegerField(default=0)
     percent = models.PositiveSmallIntegerField(default=0)
 
-    class Meta(TenantModel.Meta):
+    class Meta(ListJob.Meta):
         db_table = "export"
         verbose_name = "export"
         indexes = [
             models.Index(
                 fields=["worked_at"],
-                condition=models.Q(status=ExportStatus.RUNNING),
+                condition=models.Q(status=JobStatus.RUNNING),
                 name="export_to_work_on",
             ),
             models.Index(fields=["organization", "created_at", "id"], name="export_in_order"),
@@ -85,10 +59,6 @@ class Export(TenantModel):
     @property
     def path(self) -> Path:
         return folder_of(self.organization_id) / self.file_name
-
-    @property
-    def is_running(self) -> bool:
-        return self.status == ExportStatus.RUNNING
 
     @property
     def download_name(self) -> str:

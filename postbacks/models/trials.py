@@ -1,11 +1,11 @@
 """Trials of rules that a worker makes: tests that are sent, and dry runs over past events."""
 
-import uuid
-from typing import ClassVar
+from typing import Any
 
 from django.db import models
 
 from apps_registry.tenancy import TenantModel
+from postbacks.models.jobs import BackgroundJob
 from postbacks.models.rules import CallbackRule
 
 
@@ -59,25 +59,17 @@ class DryRunStatus(models.TextChoices):
     GIVEN_UP = "given_up", "Given up"
 
 
-class DryRunJob(TenantModel):
+class DryRunJob(BackgroundJob):
     """A dry run in the background: a rule as it was written, how far it is, and its outcome.
 
-    `examples` name people's devices as requests do; the row goes after an hour. `tries` counts the
-    workers that began it: two that were killed by it are enough.
+    `examples` name people's devices as requests do; the row goes after an hour.
     """
 
-    MOST_TRIES: ClassVar = 2
-
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     rule = models.ForeignKey(
         CallbackRule, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
     )
     definition = models.JSONField()
     since = models.DateTimeField()
-    created_at = models.DateTimeField()
-    claimed_at = models.DateTimeField(null=True)
-    tries = models.PositiveSmallIntegerField(default=0, db_default=0)
-    finished_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
     out_of_time = models.BooleanField(default=False)
     total = models.PositiveIntegerField(default=0)
@@ -88,7 +80,7 @@ class DryRunJob(TenantModel):
     not_matched = models.JSONField(default=dict)
     examples = models.JSONField(default=list)
 
-    class Meta(TenantModel.Meta):
+    class Meta(BackgroundJob.Meta):
         db_table = "dry_run_job"
         verbose_name = "dry run"
         indexes = [
@@ -99,6 +91,10 @@ class DryRunJob(TenantModel):
 
     def __str__(self) -> str:
         return str(self.public_id)
+
+    @classmethod
+    def given_up_values(cls) -> dict[str, Any]:
+        return {"is_complete": False}
 
     @property
     def status(self) -> DryRunStatus:

@@ -23,12 +23,11 @@ from postbacks.infrastructure.database.statements import rows, run
 from postbacks.models import (
     Discrepancy,
     DiscrepancyLine,
-    DiscrepancyStatus,
     EventSource,
     Export,
-    ExportStatus,
     FigureKind,
     InstallState,
+    JobStatus,
     PostbackStatus,
     SkipReason,
     TestSend,
@@ -302,11 +301,11 @@ def delete_exports(device: DeviceRows) -> None:
             export.path.unlink(missing_ok=True)
             if may_name_a_person(QueryDict(export.filters)):
                 export.filters = ""
-                export.status = ExportStatus.ERASED
+                export.status = JobStatus.ERASED
             elif export.is_running:
                 export.begin_again()
-            elif export.status == ExportStatus.FINISHED:
-                export.status = ExportStatus.ERASED
+            elif export.status == JobStatus.FINISHED:
+                export.status = JobStatus.ERASED
             export.save()
 
 
@@ -317,7 +316,7 @@ def delete_discrepancies(device: DeviceRows) -> None:
             DiscrepancyLine.objects.filter(discrepancy=discrepancy).delete()
             discrepancy.text = ""
             discrepancy.readings, discrepancy.remarks = [], []
-            discrepancy.status = DiscrepancyStatus.ERASED
+            discrepancy.status = JobStatus.ERASED
             discrepancy.save()
 
 

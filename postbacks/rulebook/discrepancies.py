@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, Min
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
@@ -36,14 +36,14 @@ from postbacks.models import (
     Discrepancy,
     DiscrepancyLine,
     DiscrepancyOutcome,
-    DiscrepancyStatus,
     Event,
+    JobStatus,
     Postback,
     PostbackStatus,
     SkipReason,
     Touchpoint,
 )
-from postbacks.models.discrepancies import KEPT_FOR
+from postbacks.models.jobs import KEPT_FOR
 from postbacks.rulebook.explain import explain
 from postbacks.values import identifiers
 from postbacks.values.partner_lists import PartnerLine, parse_list
@@ -85,6 +85,7 @@ _OUTCOMES = {
 _RANKS = {outcome: rank for rank, outcome in enumerate(_OUTCOMES.values())}
 _NO_POSTBACK = "No rule of this partner wanted the event. The event's page says why, rule by rule."
 _NO_RULES = "This partner has no callback rule, so nothing is sent to it."
+_BROKE = "It broke; the log of the worker says why. Compare the list again."
 _UNKNOWN = "No click, transaction, event or postback has this ID here."
 
 
@@ -156,7 +157,7 @@ def start(wanted: ComparisonRequest) -> Discrepancy:
     text = wanted.text.replace("\0", "")  # PostgreSQL keeps none
     read = parse_list(text, zone=_zone())
     take_turns("discrepancy")
-    if Discrepancy.objects.filter(status=DiscrepancyStatus.RUNNING).count() >= MOST_RUNNING:
+    if Discrepancy.objects.filter(status=JobStatus.RUNNING).count() >= MOST_RUNNING:
         raise DiscrepancyRefusedError(
             f"{MOST_RUNNING} lists are being compared, as many as may be; wait for one, "
             "or cancel it."
@@ -187,7 +188,7 @@ def start(wanted: ComparisonRequest) -> Discrepancy:
 
 def cancel(discrepancy: Discrepancy) -> bool:
     """Stop a comparison; what it has found stays. Tell whether it was running."""
-    return _end(discrepancy.pk, DiscrepancyStatus.CANCELLED)
+    return Discrepancy.end(discrepancy.pk, JobStatus.CANCELLED, text="")
 
 
 def delete(discrepancy: Discrepancy) -> None:
@@ -209,8 +210,9 @@ def work(seconds: float = TURN_SECONDS, *, show_life: Callable[[], None] = lambd
     """
     run(_DELETE_EXPIRED, {})
     with held_job("discrepancy", _WAITING) as job:
-        if job is not None:
+        if job is not None and Discrepancy.begin_turn(*job):
             _compare_or_fail(*job, until=time.monotonic() + seconds)
+            Discrepancy.end_turn(*job)
             show_life()
 
 
@@ -218,7 +220,7 @@ def _compare_or_fail(organization_id: int, discrepancy_id: int, *, until: float)
     try:
         lines: Sequence[PartnerLine] = ()
         with tenant(organization_id):
-            discrepancy = _running(discrepancy_id).first()
+            discrepancy = Discrepancy.unfinished(discrepancy_id).first()
             if discrepancy is None:
                 return  # it ended a moment ago
             if discrepancy.text:
@@ -230,18 +232,7 @@ def _compare_or_fail(organization_id: int, discrepancy_id: int, *, until: float)
             raise  # another turn goes on
         logger.exception("Comparison %d broke", discrepancy_id)
         with tenant(organization_id):
-            _end(discrepancy_id, DiscrepancyStatus.FAILED)
-
-
-def _running(discrepancy_id: int) -> "QuerySet[Discrepancy]":
-    """Return a comparison, if it has not ended."""
-    return Discrepancy.objects.filter(pk=discrepancy_id, status=DiscrepancyStatus.RUNNING)
-
-
-def _end(discrepancy_id: int, status: DiscrepancyStatus) -> bool:
-    """End a comparison before its time; tell whether it was running."""
-    now = datetime.now(UTC)
-    return bool(_running(discrepancy_id).update(status=status, finished_at=now, text=""))
+            Discrepancy.end(discrepancy_id, JobStatus.FAILED, text="", failure=_BROKE)
 
 
 def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine]) -> bool:
@@ -249,20 +240,22 @@ def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine
     with tenant(organization_id):
         # Locked, so that an erasure or a deletion waits for these lines and deletes them too.
         # Without its text, which each step would write again.
-        discrepancy = _running(discrepancy_id).select_for_update().defer("text").first()
+        discrepancy = (
+            Discrepancy.unfinished(discrepancy_id).select_for_update().defer("text").first()
+        )
         if discrepancy is None:
             return False
         comparing = _Comparing(discrepancy)
         if discrepancy.done < discrepancy.total:
             comparing.compare(lines)
         elif not comparing.look_for_missing():
-            discrepancy.status = DiscrepancyStatus.FINISHED
+            discrepancy.status = JobStatus.FINISHED
             discrepancy.finished_at = datetime.now(UTC)
         if discrepancy.done >= discrepancy.total:
             discrepancy.text = ""
         discrepancy.worked_at = datetime.now(UTC)
         discrepancy.save()
-        return discrepancy.status == DiscrepancyStatus.RUNNING
+        return discrepancy.status == JobStatus.RUNNING
 
 
 class _Comparing:

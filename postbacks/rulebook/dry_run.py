@@ -37,7 +37,6 @@ from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.infrastructure.database.jobs import held_job, take_turns
 from postbacks.infrastructure.database.outages import is_outage
-from postbacks.infrastructure.database.statements import run as run_statement
 from postbacks.models import DryRunJob, DryRunStatus, Event, RuleDevice, SkipReason
 from postbacks.models.stored import load_events
 from postbacks.rulebook import saving
@@ -62,15 +61,6 @@ SELECT EXISTS (SELECT FROM dry_run_job WHERE finished_at IS NULL)
 """
 _WAITING = """
 SELECT organization_id, id FROM dry_run_job WHERE finished_at IS NULL ORDER BY id LIMIT 100
-"""
-_CLAIM = """
-UPDATE dry_run_job SET claimed_at = now(), tries = tries + 1 WHERE organization_id = %s AND id = %s
-AND finished_at IS NULL
-"""
-# One that has ended its workers would end the next one, too.
-_GIVE_UP = """
-UPDATE dry_run_job SET finished_at = now(), tries = tries + 1, is_complete = false
-WHERE organization_id = %s AND id = %s AND finished_at IS NULL AND tries >= %s
 """
 _DELETE_OLD = "DELETE FROM dry_run_job WHERE created_at < now() - interval '1 hour'"
 _SIGNING_SECRETS = (SIGNING_SECRET,)  # an empty secret: an example's signature is masked
@@ -196,9 +186,7 @@ def work(
     with connection.cursor() as cursor:
         cursor.execute(_DELETE_OLD)
     with held_job("dry_run_job", _WAITING) as job:
-        if job is None or run_statement(_GIVE_UP, (*job, DryRunJob.MOST_TRIES)):
-            return
-        if run_statement(_CLAIM, job):
+        if job is not None and DryRunJob.begin_turn(*job):
             _do_or_end(*job, seconds=seconds, show_life=show_life)
 
 

@@ -284,7 +284,7 @@ def test_one_that_has_killed_two_workers_is_given_up_and_its_owner_sees_it(
     id_ = _run(made, rule).data["id"]
     for _ in range(kills):
         with database.as_role(roles.WORKER), tenant(made.organization.pk):
-            past.run_statement(past._CLAIM, (made.organization.pk, DryRunJob.objects.get().pk))
+            assert DryRunJob.begin_turn(made.organization.pk, DryRunJob.objects.get().pk)
     _run(other, theirs)
 
     _work()

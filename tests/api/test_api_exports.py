@@ -22,6 +22,7 @@ from postbacks.insights import exports
 from postbacks.models import Export
 from postbacks.models.exports import exports_folder
 from tests import make
+from tests.admin.pages import sign_in
 from tests.api.calling import PROBLEM, Program, make_postback, owner_of, program_of, report
 from tests.database import as_role
 from tests.insights.credits import make_install, make_touches
@@ -353,3 +354,37 @@ def test_memory_does_not_grow_with_the_list(folder: Path, monkeypatch: pytest.Mo
     few, many = sorted(path.stat().st_size for path in files(folder))
     assert many > 4 * few
     assert peaks[1] < 1.3 * peaks[0]
+
+
+@pytest.mark.parametrize(("kills", "status"), [(0, "finished"), (1, "finished"), (2, "failed")])
+def test_one_that_has_killed_two_workers_is_given_up_and_its_owner_sees_it(
+    kills: int, status: str
+) -> None:
+    made = make.make_tenant()
+    api = owner_of(made)
+    address = "exports/" + api.post("exports", {"list": "apps"}).data["id"]
+    with tenant_of(made.organization.pk):
+        export = Export.objects.get()
+    for _ in range(kills):
+        with as_role(roles.WORKER):
+            assert Export.begin_turn(made.organization.pk, export.pk)
+
+    work()
+
+    ended = api.get(address).data
+    page = sign_in(made.owner).get(f"/admin/postbacks/export/{export.pk}/change/")
+    assert ended["status"] == status
+    assert ("ended 2 workers" in ended["failure"]) == (status == "failed")
+    assert ("ended 2 workers" in page.content.decode()) == (status == "failed")
+
+
+def test_turns_that_end_well_are_no_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_format, "CHUNK_SIZE", 1)
+    made = make.make_tenant()
+    _report_many(made, 5)
+    address = "exports/" + owner_of(made).post("exports", {"list": "events"}).data["id"]
+
+    for _ in range(6):
+        work(seconds=0)  # one row each
+
+    assert owner_of(made).get(address).data["status"] == "finished"

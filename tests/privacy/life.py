@@ -22,7 +22,6 @@ from postbacks.models import (
     Discrepancy,
     DiscrepancyLine,
     DiscrepancyOutcome,
-    DiscrepancyStatus,
     DryRunJob,
     DuePostback,
     Event,
@@ -30,11 +29,11 @@ from postbacks.models import (
     EventSource,
     Export,
     ExportDoor,
-    ExportStatus,
     HeldPostback,
     HeldReason,
     Install,
     InstallKey,
+    JobStatus,
     Postback,
     PostbackStatus,
     RefusedEvent,
@@ -340,7 +339,7 @@ def _add_discrepancy(scene: Scene, person: Person) -> None:
         created_at=now,
         expires_at=now + timedelta(days=7),
         worked_at=now,
-        status=DiscrepancyStatus.FINISHED,
+        status=JobStatus.FINISHED,
     )
     DiscrepancyLine.objects.create(
         discrepancy=discrepancy,
@@ -363,7 +362,7 @@ def _add_export(person: Person) -> None:
         created_at=now,
         expires_at=now + timedelta(days=7),
         worked_at=now,
-        status=ExportStatus.FINISHED,
+        status=JobStatus.FINISHED,
         file_name=new_file_name(),
     )
     file = export.open_part()

@@ -1,7 +1,7 @@
 """The base of all log pages: read-only, newest first, paged by key and never counted."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -21,10 +21,10 @@ from apps_registry import csv_format
 from apps_registry.admin_base.csv_export import TRUNCATED, encoded, heading
 from apps_registry.admin_base.permissions import ReadOnlyAdmin
 from apps_registry.admin_base.tenant_admin import TenantAdmin
-from apps_registry.csv_format import FileFormat
-from apps_registry.tenancy import tenant
-from postbacks.admin.logs.columns import Columns
+from apps_registry.csv_format import ColumnType, FileFormat
+from postbacks.admin.logs.columns import Columns, column_type
 from postbacks.admin.logs.filters import LogFilter
+from postbacks.insights import exports
 from postbacks.insights.exports import FilePortion
 from postbacks.insights.keyset import Cursor, KeysetPage, KeysetPosition
 from postbacks.insights.live import LiveKind
@@ -118,16 +118,30 @@ class LogFile:
     def heading(self) -> bytes:
         return heading(list(self._page.columns), self._format)
 
+    @property
+    def column_types(self) -> Mapping[str, ColumnType]:
+        own = self._page.column_types
+        return {name: own.get(name) or column_type(name) for name in self._page.columns}
+
+    @property
+    def truncated(self) -> bytes:
+        """What a file ends with that has not all rows."""
+        return encoded(list(self._page.columns), [[TRUNCATED]], self._format)
+
     def portion(self, start: KeysetPosition | None, size: int) -> FilePortion:
         """Return the rows after a position, and where the next ones begin."""
         page = self._page.read_page(self._filters, Cursor(after=start, size=size))
         rows = [[cell(row) for cell in self._page.columns.values()] for row in page.rows]
-        data = encoded(list(self._page.columns), rows, self._format)
-        return FilePortion(data, len(rows), page.older)
+        return FilePortion(self._encoded(rows), len(rows), page.older)
 
     def oldest(self) -> KeysetPosition | None:
         """Return the position of the oldest row that the filters leave; None if it is far."""
         return self._page.read_page(self._filters, Cursor(before=_BEFORE_ALL, size=1)).older
+
+    def _encoded(self, rows: Sequence[Sequence[object]]) -> bytes:
+        if self._format == FileFormat.PARQUET:
+            return csv_format.encode_typed_lines(self.column_types, rows)
+        return encoded(list(self._page.columns), rows, self._format)
 
 
 class LogAdmin(ReadOnlyAdmin, TenantAdmin):
@@ -137,6 +151,7 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
     live_kind: ClassVar[LiveKind | None] = None  # of the live rows that are news for the list
     page_template: ClassVar[str]
     columns: ClassVar[Columns]  # of the exported file
+    column_types: ClassVar[Mapping[str, ColumnType]] = {}  # where a heading has another one here
     can_be_exported: ClassVar[bool] = True  # by a worker too
     list_fullwidth = True
     list_filter = ()
@@ -164,14 +179,14 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
         """Return the context of the list besides its rows."""
         return {}
 
-    def export_rows(
-        self, request: HttpRequest, organization_id: int
-    ) -> tuple[Sequence[str], Iterator[Sequence[Sequence[object]]]]:
-        """Return the headings and all filtered rows, which are read page by page while sent."""
+    def file_content(
+        self, request: HttpRequest, organization_id: int, file_format: FileFormat
+    ) -> Iterator[bytes]:
         filters = self.filter_form(request.GET)
         if not filters.is_valid():
             raise IncorrectLookupParameters
-        return list(self.columns), self._portions_of_log(filters, organization_id)
+        file = LogFile(self, filters, file_format)
+        return exports.stream(file, organization_id, truncated=file.truncated)
 
     def open_file(self, filters: str, file_format: str) -> LogFile:
         """Return the log under the filters of an address, as a worker reads it."""
@@ -179,21 +194,6 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
         if not form.is_valid():
             raise IncorrectLookupParameters
         return LogFile(self, form, FileFormat(file_format))
-
-    def _portions_of_log(
-        self, filters: LogFilter, organization_id: int
-    ) -> Iterator[Sequence[Sequence[object]]]:
-        position, left = None, csv_format.MAX_ROWS
-        while left:
-            with tenant(organization_id):
-                cursor = Cursor(after=position, size=min(left, csv_format.CHUNK_SIZE))
-                page = self.read_page(filters, cursor)
-                portion = [[cell(row) for cell in self.columns.values()] for row in page.rows]
-            yield portion
-            position, left = page.older, left - len(portion)
-            if position is None:
-                return
-        yield [[TRUNCATED]]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LogList]:
         return LogList

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from apps_registry.admin_base import audit_wording
+from apps_registry.csv_format import ColumnType
 from apps_registry.models import AuditEntry
 from postbacks.admin.logs.postback_detail import error_text, outcome_badge
 from postbacks.insights import wording
@@ -25,6 +26,27 @@ from postbacks.models import (
 from postbacks.values.attribution import ORGANIC
 
 Columns = Mapping[str, Callable[[Any], object]]
+
+
+# Of the logs that workers export; what is not named here is text.
+_TYPES = {
+    **dict.fromkeys(
+        ("Event received", "Received", "Happened", "Started", "Installed", "Touched", "When"),
+        ColumnType.TIME,
+    ),
+    **dict.fromkeys(("Delivered", "Next try", "Finished"), ColumnType.TIME),
+    **dict.fromkeys(("Revenue", "Least revenue", "Most revenue"), ColumnType.MONEY),
+    **dict.fromkeys(
+        ("HTTP", "Tries", "Try", "Took (ms)", "Time corrected by (seconds)", "Conversion value"),
+        ColumnType.INTEGER,
+    ),
+    **dict.fromkeys(("Won", "Redownload"), ColumnType.BOOLEAN),
+}
+
+
+def column_type(heading: str) -> ColumnType:
+    """Return what a log's column holds."""
+    return _TYPES.get(heading, ColumnType.TEXT)
 
 
 _ATTRIBUTION_LABELS = {"click": "Click", "impression": "Impression", ORGANIC: "Organic"}

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from apps_registry import csv_format
-from apps_registry.admin_base.csv_export import file_response
+from apps_registry.admin_base.csv_export import encoded_chunks, file_response
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.theme import Tone
 from apps_registry.csv_format import FileFormat
@@ -34,7 +34,7 @@ from postbacks.models import (
     Discrepancy,
     DiscrepancyLine,
     DiscrepancyOutcome,
-    DiscrepancyStatus,
+    JobStatus,
     WorkerHeartbeat,
 )
 from postbacks.rulebook import discrepancies
@@ -49,11 +49,11 @@ from postbacks.values.partner_lists import (
 MOST_SHOWN = 200
 
 _TONES = {
-    DiscrepancyStatus.RUNNING: Tone.BUSY,
-    DiscrepancyStatus.FINISHED: Tone.GOOD,
-    DiscrepancyStatus.CANCELLED: Tone.STILL,
-    DiscrepancyStatus.FAILED: Tone.BAD,
-    DiscrepancyStatus.ERASED: Tone.STILL,
+    JobStatus.RUNNING: Tone.BUSY,
+    JobStatus.FINISHED: Tone.GOOD,
+    JobStatus.CANCELLED: Tone.STILL,
+    JobStatus.FAILED: Tone.BAD,
+    JobStatus.ERASED: Tone.STILL,
 }
 _OUTCOME_TONES = {
     DiscrepancyOutcome.SENT: Tone.GOOD,
@@ -72,10 +72,9 @@ _MEANINGS = {
     DiscrepancyOutcome.MISSING: "The partner took it from us, and does not list it.",
 }
 _ENDED = {
-    DiscrepancyStatus.FAILED: "It broke; the log of the worker says why. Compare the list again.",
-    DiscrepancyStatus.ERASED: "A device was erased meanwhile, and the lines might have named it. "
+    JobStatus.ERASED: "A device was erased meanwhile, and the lines might have named it. "
     "Compare the list again.",
-    DiscrepancyStatus.CANCELLED: "It was cancelled; the lines that were compared are below.",
+    JobStatus.CANCELLED: "It was cancelled; the lines that were compared are below.",
 }
 
 
@@ -164,7 +163,7 @@ class DiscrepancyListFilter(LogFilter):
 
     basic = ("partner", "status")
     partner = RowChoiceField(queryset=None, label="Partner", empty_label="All partners")
-    status = forms.ChoiceField(label="Status", choices=[("", "Any"), *DiscrepancyStatus.choices])
+    status = forms.ChoiceField(label="Status", choices=[("", "Any"), *JobStatus.choices])
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
@@ -233,7 +232,7 @@ class DiscrepancyView:
 
     @property
     def badge(self) -> StatusBadge:
-        status = DiscrepancyStatus(self.discrepancy.status)
+        status = JobStatus(self.discrepancy.status)
         return StatusBadge(status.label, _TONES[status])
 
     @property
@@ -242,7 +241,7 @@ class DiscrepancyView:
 
     @property
     def remark(self) -> str:
-        return _ENDED.get(DiscrepancyStatus(self.discrepancy.status), "")
+        return self.discrepancy.failure or _ENDED.get(JobStatus(self.discrepancy.status), "")
 
     @property
     def remarks(self) -> Iterator[str]:
@@ -405,7 +404,8 @@ class DiscrepancyAdmin(LogAdmin):
                 position = lines.position_of(rows[-1])
 
         name = f"discrepancies-{discrepancy.created_at:%Y-%m-%d}.csv"
-        return file_response(list(columns), portions(), name, FileFormat.CSV)
+        content = encoded_chunks(list(columns), portions(), FileFormat.CSV)
+        return file_response(content, name, FileFormat.CSV)
 
     def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Cancel a comparison."""

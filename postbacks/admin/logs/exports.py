@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django import forms
 from django.apps import apps
@@ -25,45 +26,71 @@ from postbacks.admin.logs.base import LogAdmin, row_address
 from postbacks.admin.logs.filters import LogFilter, TimedFilter
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.logs.postback_detail import StatusBadge
-from postbacks.insights import exports, wording
+from postbacks.insights import exports, parquet_files, wording
 from postbacks.insights.exports import ExportRefusedError, ExportRequest
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import export_log
-from postbacks.models import Export, ExportDoor, ExportStatus, WorkerHeartbeat
+from postbacks.models import Export, ExportDoor, JobStatus, WorkerHeartbeat
 
 LIST = "list"  # of an address: the model whose list is exported
 
 _TONES = {
-    ExportStatus.RUNNING: Tone.BUSY,
-    ExportStatus.FINISHED: Tone.GOOD,
-    ExportStatus.CANCELLED: Tone.STILL,
-    ExportStatus.FAILED: Tone.BAD,
-    ExportStatus.ERASED: Tone.STILL,
+    JobStatus.RUNNING: Tone.BUSY,
+    JobStatus.FINISHED: Tone.GOOD,
+    JobStatus.CANCELLED: Tone.STILL,
+    JobStatus.FAILED: Tone.BAD,
+    JobStatus.ERASED: Tone.STILL,
 }
 _ERASED = (
     "A device was erased meanwhile, and the file might have held its data. Start the export again."
 )
 
 
+FORMATS = {
+    FileFormat.CSV: "CSV, for Excel and other spreadsheets",
+    FileFormat.JSON_LINES: "JSON Lines, for programs: one JSON object a line",
+    FileFormat.PARQUET: "Parquet, for DuckDB, BigQuery and the like: columns with types",
+}
+
+
+class FormatField(forms.ChoiceField):
+    """The formats that can be written here; says so where Parquet can't."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            label="Format",
+            choices=self._choices,
+            initial=FileFormat.CSV,
+            widget=forms.Select({"class": "pb-input"}),
+            **options,
+        )
+
+    @staticmethod
+    def _choices() -> list[tuple[str, str]]:
+        is_parquet_there = parquet_files.is_available()
+        return [
+            (name.value, text)
+            for name, text in FORMATS.items()
+            if is_parquet_there or name != FileFormat.PARQUET
+        ]
+
+
 class ExportForm(forms.Form):
     """What the file is written as."""
 
-    format = forms.ChoiceField(
-        label="Format",
-        choices=[
-            (FileFormat.CSV, "CSV, for Excel and other spreadsheets"),
-            (FileFormat.JSON_LINES, "JSON Lines, for programs: one JSON object a line"),
-        ],
-        initial=FileFormat.CSV,
-        widget=forms.Select({"class": "pb-input"}),
-    )
+    format = FormatField()
+
+    @property
+    def remark(self) -> str:
+        """Return why a format is not offered, empty if all are."""
+        return "" if parquet_files.is_available() else parquet_files.IS_MISSING
 
 
 class ExportListFilter(LogFilter):
     """The filter of the list of exports."""
 
     basic = ("status",)
-    status = forms.ChoiceField(label="Status", choices=[("", "Any"), *ExportStatus.choices])
+    status = forms.ChoiceField(label="Status", choices=[("", "Any"), *JobStatus.choices])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +101,12 @@ class ExportView:
 
     @property
     def badge(self) -> StatusBadge:
-        status = ExportStatus(self.export.status)
+        status = JobStatus(self.export.status)
         return StatusBadge(status.label, _TONES[status])
 
     @property
     def is_ready(self) -> bool:
-        return self.export.status == ExportStatus.FINISHED
+        return self.export.status == JobStatus.FINISHED
 
     @property
     def has_no_worker(self) -> bool:
@@ -96,7 +123,7 @@ class ExportView:
     @property
     def remark(self) -> str:
         """Why there is no file, in a sentence."""
-        return _ERASED if self.export.status == ExportStatus.ERASED else self.export.failure
+        return _ERASED if self.export.status == JobStatus.ERASED else self.export.failure
 
     @property
     def about(self) -> list[Pair]:

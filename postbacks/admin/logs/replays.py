@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.theme import Tone
+from apps_registry.csv_format import ColumnType
 from apps_registry.models import App, Partner
 from apps_registry.roles import RIGHT_TO
 from postbacks.admin.logs import columns as log_columns
@@ -270,6 +271,7 @@ class ReplayAdmin(LogAdmin):
     filter_form = ReplayListFilter
     page_template = "admin/postbacks/replay/page.html"
     columns = log_columns.REPLAYS
+    column_types = dict.fromkeys(("Postbacks", "Delivered", "Given up"), ColumnType.INTEGER)
 
     def get_urls(self) -> list[URLPattern]:
         progress = self.admin_site.admin_view(self.progress_view)

@@ -23,7 +23,7 @@ from postbacks.api.fields import (
 from postbacks.api.problems import Conflict, InvalidRequest
 from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
-from postbacks.models import Discrepancy, DiscrepancyLine, DiscrepancyOutcome, DiscrepancyStatus
+from postbacks.models import Discrepancy, DiscrepancyLine, DiscrepancyOutcome, JobStatus
 from postbacks.rulebook import discrepancies
 from postbacks.rulebook.discrepancies import ComparisonRequest, DiscrepancyRefusedError
 from postbacks.values.partner_lists import UnreadableListError, decode
@@ -100,6 +100,7 @@ class DiscrepancySerializer(serializers.ModelSerializer):
         child=serializers.DictField(child=serializers.CharField()),
         help_text="The revenue of our events, by outcome and currency.",
     )
+    failure = serializers.CharField(help_text="Why it failed, empty if it did not.")
     without_id = serializers.IntegerField(
         help_text="Sent postbacks that carry no such ID, so that the list can't name them."
     )
@@ -114,7 +115,7 @@ class DiscrepancySerializer(serializers.ModelSerializer):
         fields = (
             *("id", "partner", "event_name", "status", "total", "done", "percent", "id_kind"),
             *("readings", "remarks", "counts", "differing_amounts", "their_money", "our_money"),
-            *("without_id", "since", "until", "asked_by", "created_at", "finished_at"),
+            *("without_id", "failure", "since", "until", "asked_by", "created_at", "finished_at"),
             "expires_at",
         )
         read_only_fields = fields
@@ -158,7 +159,7 @@ class DiscrepancyQuery(PageQuery):
     """Filters of comparisons."""
 
     partner = IdFilter(Partner)
-    status = serializers.ChoiceField(DiscrepancyStatus.choices, required=False)
+    status = serializers.ChoiceField(JobStatus.choices, required=False)
     lookups = {"partner": "partner_id"}
 
 

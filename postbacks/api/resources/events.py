@@ -1,7 +1,8 @@
 """Events as they were received. The SDK posts to the same address."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from decimal import Decimal
+from typing import Any, get_args, get_type_hints
 
 from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTextTransform
@@ -12,6 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps_registry.csv_format import ColumnType
 from apps_registry.models import App
 from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.base import ReportedViewSet
@@ -37,6 +39,21 @@ COLUMNS = (
     *(name for name in _BESIDE_COLUMNS if name not in {*_FIRST, "params"}),
     "params",
 )
+
+_TYPES = {Decimal: ColumnType.MONEY, bool: ColumnType.BOOLEAN}
+# As the SDK API has them; times that stores write in several ways stay texts.
+_HINTS = get_type_hints(EventFields)
+COLUMN_TYPES = {
+    **{
+        name: next(
+            (type_ for kind, type_ in _TYPES.items() if kind in get_args(_HINTS.get(name))),
+            ColumnType.TEXT,
+        )
+        for name in COLUMNS
+    },
+    **dict.fromkeys(("event_time", "received_at"), ColumnType.TIME),
+    **dict.fromkeys((CORRECTED_BY, "quantity", "att_status"), ColumnType.INTEGER),
+}
 
 
 class EventSerializer(serializers.BaseSerializer):
@@ -145,6 +162,9 @@ class EventViewSet(ReportedViewSet):
 
     def csv_columns(self) -> Sequence[str]:
         return COLUMNS
+
+    def column_types(self) -> Mapping[str, ColumnType]:
+        return COLUMN_TYPES
 
     def csv_rows(self, rows: Sequence[Event]) -> Iterator[Mapping[str, object]]:
         """Return events by column, with the revenue as a number."""

@@ -24,18 +24,22 @@ from postbacks.api.query import InvalidParameters, PageQuery
 from postbacks.api.strict import StrictSerializer
 from postbacks.insights import exports
 from postbacks.insights.exports import ExportRefusedError, ExportRequest
-from postbacks.models import Export, ExportDoor, ExportStatus
+from postbacks.models import Export, ExportDoor, JobStatus
 
 _PAGING = ("cursor", "limit")  # an export has all rows
 
 
 class ExportRequestSerializer(StrictSerializer):
-    """What to export: a list of this API under its filters, as CSV or JSON Lines."""
+    """What to export: a list of this API under its filters, as CSV, JSON Lines or Parquet."""
 
     list = serializers.CharField(
         max_length=64, help_text="As in its address: `events`, `postbacks`, `touchpoints` …"
     )
-    format = serializers.ChoiceField(FileFormat.choices, default=FileFormat.CSV)
+    format = serializers.ChoiceField(
+        FileFormat.choices,
+        default=FileFormat.CSV,
+        help_text="`parquet` has the columns of CSV with types: times in UTC, amounts as decimals.",
+    )
     filter = serializers.DictField(
         required=False,
         default=dict,
@@ -91,7 +95,7 @@ class ExportSerializer(serializers.ModelSerializer):
     @extend_schema_field(OpenApiTypes.URI)
     def get_download_url(self, export: Export) -> str | None:
         request = self.context.get("request")
-        if export.status != ExportStatus.FINISHED or request is None:
+        if export.status != JobStatus.FINISHED or request is None:
             return None
         address = reverse("export-download", kwargs={"id": export.public_id})
         return str(request.build_absolute_uri(address))
@@ -100,7 +104,7 @@ class ExportSerializer(serializers.ModelSerializer):
 class ExportQuery(PageQuery):
     """Filters of exports."""
 
-    status = serializers.ChoiceField(ExportStatus.choices, required=False)
+    status = serializers.ChoiceField(JobStatus.choices, required=False)
 
 
 class ExportViewSet(OrganizationViewSet):

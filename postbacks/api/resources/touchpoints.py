@@ -7,10 +7,12 @@ from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps_registry.csv_format import ColumnType
 from apps_registry.models import App, Campaign, Partner, TrackingLink
 from apps_registry.roles import Right
 from postbacks.api.base import ReportedViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
+from postbacks.api.list_files import type_of_field
 from postbacks.api.query import PageQuery
 from postbacks.api.sdk.touchpoints import TouchpointsView
 from postbacks.insights.logs import kinds_of_touchpoints, touchpoints_of, touchpoints_with
@@ -151,6 +153,11 @@ class TouchpointViewSet(ReportedViewSet):
     def csv_columns(self) -> Sequence[str]:
         names = (name for name in TouchpointSerializer.Meta.fields if name != "outcome")
         return (*names, *(f"outcome_{name}" for name in OutcomeSerializer().fields))
+
+    def column_types(self) -> Mapping[str, ColumnType]:
+        outcome = {f"outcome_{name}": field for name, field in OutcomeSerializer().fields.items()}
+        fields = {**TouchpointSerializer().fields, **outcome}
+        return {name: type_of_field(fields[name]) for name in self.csv_columns()}
 
     def csv_rows(self, rows: Sequence[Touchpoint]) -> Iterator[Mapping[str, object]]:
         """Return touchpoints by column, with their outcomes in columns of their own."""
