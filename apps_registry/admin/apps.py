@@ -202,6 +202,10 @@ _COPIES_WAIT = (
     "Copies of Apple's postbacks with this store ID wait until an event of this app has arrived, "
     "which proves that it is yours, or the operator agrees. They are kept for 30 days."
 )
+_COPIES_ARE_CONTESTED = (
+    "Another organization has written this store ID down too. Copies of Apple's postbacks wait "
+    "until the operator has decided whose app it is; ask them. They are kept for 30 days."
+)
 
 
 _INLINES_BY_PLATFORM: Mapping[str, Sequence[Any]] = {
@@ -252,7 +256,7 @@ class AppAdmin(LifecycleColumns, TimeZoneAdmin, ArchivingAdmin):
     def apples_copies(self, app: App) -> str:
         claim = app.store_claims.first()
         if claim is not None and claim.state == ClaimState.ACCEPTED and not claim.is_proven:
-            return _COPIES_WAIT
+            return _COPIES_ARE_CONTESTED if claim.is_contested else _COPIES_WAIT
         if claim is not None:
             return _COPIES_BY_CLAIM[ClaimState(claim.state)]
         if store_number(app):

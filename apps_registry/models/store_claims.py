@@ -4,7 +4,9 @@ The first organization with an iOS app of that number owns it. A second one wait
 decides whose app it is. A refusal stands until an operator decides otherwise.
 
 Anybody can be the first to write a number down. Until an event of the app has arrived, or an
-operator agrees, nothing proves that it is theirs, and the app's copies wait.
+operator agrees, nothing proves that it is theirs, and the app's copies wait. While another
+organization waits for the same number, events prove nothing any more: only the operator decides.
+A claim that was proven before stays so, or any stranger could stop an app's copies.
 """
 
 from django.db import connection, models
@@ -58,6 +60,13 @@ class StoreClaim(TenantModel):
     @property
     def is_proven(self) -> bool:
         return self.proven_at is not None
+
+    @property
+    def is_contested(self) -> bool:
+        """Tell whether an unproven claim can only be proven by the operator."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT is_store_id_contested(%s)", [self.store_id])
+            return self.state == ClaimState.ACCEPTED and not self.is_proven and cursor.fetchone()[0]
 
     def decide(self, state: "ClaimState", *, by: str) -> None:
         self.state, self.decided_by, self.decided_at = state, by, timezone.now()

@@ -23,7 +23,7 @@ from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery import holding
 from postbacks.delivery.holding import HELD_DAYS, QueueLane
-from postbacks.delivery.outcome import GONE, Outcome
+from postbacks.delivery.outcome import GONE
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
@@ -46,8 +46,8 @@ from postbacks.rulebook.resending import NotResendableError, resend
 # again, so that the rule's fresh postbacks wait no longer than that behind a backlog.
 _MOST_QUEUED = 2_000
 _FEWEST_QUEUED = 20
-_FAILURES_READ = 2_000
-_MOST_REFUSED = 100
+_MOST_GONE = 5_000  # answers 410 to one organization around a suspension
+_RESENT_TOGETHER = 100  # of them, in one request or by one step of a job
 _UNDER_WAY = timedelta(minutes=5)  # longer than any request that was begun before the suspension
 MOST_COUNTED = 10_000  # of what archiving skips
 _SECONDS_AHEAD = 4
@@ -91,8 +91,8 @@ def held_count(rule: CallbackRule) -> int:
 def refused_as_gone(rule: CallbackRule) -> list[Postback]:
     """Return the postbacks whose answer 410 suspended a rule last, oldest first.
 
-    They failed, and were never held; they are sent with the held ones. Only the organization's
-    newest failures are read, and no more than a person can have sent at once.
+    They failed, and were never held; they are sent with the held ones. However much else has failed
+    since, only answers 410 to requests that began around the suspension are read.
     """
     since = datetime.now(UTC) - timedelta(days=HELD_DAYS)
     suspended_at = (
@@ -108,17 +108,15 @@ def refused_as_gone(rule: CallbackRule) -> list[Postback]:
     )
     if suspended_at is None:
         return []
-    failures = DeliveryAttempt.objects.filter(event_received_at__gt=since).exclude(
-        outcome=Outcome.DELIVERED
+    answers = DeliveryAttempt.objects.filter(
+        status_code=GONE,
+        started_at__gt=suspended_at - _UNDER_WAY,
+        started_at__lt=suspended_at + _UNDER_WAY,
+        event_received_at__gt=since,
     )
-    newest = failures.order_by("-event_received_at", "-id").values_list(
-        "postback_id", "event_received_at", "status_code", "started_at"
-    )[:_FAILURES_READ]
-    gone = {
-        (postback_id, received_at)
-        for postback_id, received_at, status_code, started_at in newest
-        if status_code == GONE and started_at > suspended_at - _UNDER_WAY
-    }
+    gone = set(
+        answers.order_by("started_at").values_list("postback_id", "event_received_at")[:_MOST_GONE]
+    )
     if not gone:
         return []
     rows = Postback.objects.filter(
@@ -129,7 +127,7 @@ def refused_as_gone(rule: CallbackRule) -> list[Postback]:
         last_status_code=GONE,
         test=False,
     )
-    return list(rows.select_related("rule").order_by("id")[:_MOST_REFUSED])
+    return list(rows.select_related("rule").order_by("id"))
 
 
 def waiting_count(rules: Iterable[CallbackRule], *, most: int) -> int:
@@ -178,7 +176,7 @@ def newest_job(rule: CallbackRule) -> PostbackJob | None:
 def start_job(rule: CallbackRule, action: JobAction) -> PostbackJob:
     """Have everything that a rule holds sent or dropped in the background.
 
-    Sending takes along what the partner refused with the 410 that suspended the rule, at once.
+    Sending takes along what the partner refused with the 410 that suspended the rule.
     A job that is running already is not doubled; if it does the other thing, it goes on with this
     one. Raises NotReleasableError where a rule that is not on would have to send.
     """
@@ -188,9 +186,7 @@ def start_job(rule: CallbackRule, action: JobAction) -> PostbackJob:
             f"The rule is not active ({state}). Correct it, set its status to active, then send."
         )
     if action == JobAction.SEND:
-        for postback in refused_as_gone(rule):
-            with suppress(NotResendableError):  # it stays failed, and its page says why
-                resend(postback)
+        _resend_refused(rule)
     job, is_new = PostbackJob.objects.get_or_create(
         rule=rule,
         reason=HeldReason.RULE_SUSPENDED,
@@ -203,6 +199,16 @@ def start_job(rule: CallbackRule, action: JobAction) -> PostbackJob:
         job.save(update_fields=["action", "due_at"])
         log_action(_AUDITED[action], rule, changes={"held": [job.total - job.done, None]})
     return job
+
+
+def _resend_refused(rule: CallbackRule) -> int:
+    """Resend some of what was refused with the 410 that suspended a rule; return how many."""
+    count = 0
+    for postback in refused_as_gone(rule)[:_RESENT_TOGETHER]:
+        with suppress(NotResendableError):  # it stays failed, and its page says why
+            resend(postback)
+            count += 1
+    return count
 
 
 def is_any_due() -> bool:
@@ -277,21 +283,24 @@ def _advance(organization_id: int, job_id: int) -> int:
         if job is None:
             return 0  # another worker has it
         status = holding.lock_statuses([job.rule_id])[job.rule_id]
+        resent = 0
         if job.action == JobAction.DROP:
             done = holding.skip_held(job.rule_id, [HeldReason(job.reason)], SkipReason.HELD_DROPPED)
         elif status == RuleStatus.ACTIVE:
             done = _send_batch(job)
+            if job.reason == HeldReason.RULE_SUSPENDED:
+                resent = _resend_refused(job.rule)
         else:
             done, job.finished_at = 0, datetime.now(UTC)  # what is left is held on
         job.done += done
-        job.due_at = datetime.now(UTC) + (timedelta(0) if done else _NEXT_LOOK)
+        job.due_at = datetime.now(UTC) + (timedelta(0) if done + resent else _NEXT_LOOK)
         if (
-            done == 0
+            done + resent == 0
             and not HeldPostback.objects.filter(rule_id=job.rule_id, reason=job.reason).exists()
         ):
             job.finished_at = datetime.now(UTC)
         job.save(update_fields=["done", "due_at", "finished_at", "queued_ids"])
-    return done
+    return done + resent
 
 
 def _send_batch(job: PostbackJob) -> int:

@@ -326,29 +326,127 @@ def test_an_event_of_the_app_brings_the_copies_that_waited(is_first: bool) -> No
     assert not UnclaimedCopy.objects.exists()
 
 
-def test_the_operator_may_agree_or_give_a_strangers_claim_to_the_owner() -> None:
-    operator = sign_in(User.objects.create_superuser("operator@example.com", "correct horse"))
+@pytest.fixture
+def operator() -> Client:
+    return sign_in(User.objects.create_superuser("operator@example.com", "correct horse"))
+
+
+def decide_about(operator: Client, made: make.Tenant, decision: str) -> None:
+    said = {"organization": made.organization.public_id, "store_id": STORE_ID}
+    operator.post("/admin/store-ids/decide/", {**said, "decision": decision})
+
+
+def words_about_copies(made: make.Tenant) -> str:
+    page = f"/admin/apps_registry/app/{made.app.pk}/change/"
+    return sign_in(made.owner).get(page).content.decode()
+
+
+def test_the_operator_may_agree_or_give_a_strangers_claim_to_the_owner(operator: Client) -> None:
     stranger, true_owner = claimed("Stranger"), claimed("Owner")
     send(GENUINE)
     page = operator.get("/admin/store-ids/").content.decode()
-    pages_app = sign_in(stranger.owner).get(f"/admin/apps_registry/app/{stranger.app.pk}/change/")
+    pages_app = words_about_copies(stranger)
 
-    def decide(made: make.Tenant, decision: str) -> None:
-        said = {"organization": made.organization.public_id, "store_id": STORE_ID}
-        operator.post("/admin/store-ids/decide/", {**said, "decision": decision})
-
-    decide(true_owner, "approve")
+    decide_about(operator, true_owner, "approve")
     hand_over()
 
     assert "Not proven: copies wait" in page
-    assert "wait until an event of this app has arrived" in pages_app.content.decode()
+    assert "wait until the operator has decided whose app it is" in pages_app
     assert (len(copies_of(stranger)), len(copies_of(true_owner))) == (0, 1)
     assert (claim_in_api(stranger), claim_in_api(true_owner)) == ("refused", None)
 
     alone = claimed("Alone", "525463028")
+    assert "wait until an event of this app has arrived" in words_about_copies(alone)
     send({**GENUINE, "app-id": 525463028, "transaction-id": "another"})
     decide_alone = {"organization": alone.organization.public_id, "store_id": "525463028"}
     operator.post("/admin/store-ids/decide/", {**decide_alone, "decision": "approve"})
     hand_over()
 
     assert (claim_in_api(alone), len(copies_of(alone))) == (None, 1)
+
+
+@pytest.mark.parametrize("comes_first", ["copy", "owner"])
+def test_a_strangers_event_proves_nothing_once_the_owner_claims_the_app_too(
+    operator: Client, comes_first: str
+) -> None:
+    stranger = claimed("Stranger")
+    if comes_first == "copy":
+        send(GENUINE)
+    true_owner = claimed("Owner")
+    if comes_first == "owner":
+        send(GENUINE)
+
+    for made in (stranger, true_owner):
+        report(made.sdk_key, event_name="open")
+    hand_over()
+
+    assert (copies_of(stranger), copies_of(true_owner)) == ([], [])
+    assert (claim_in_api(stranger), claim_in_api(true_owner)) == ("unproven", "waiting")
+    assert "until the operator has decided whose app it is" in words_about_copies(stranger)
+    assert "until the operator has decided" in words_about_copies(true_owner)
+
+    decide_about(operator, true_owner, "approve")
+    hand_over()
+
+    assert (copies_of(stranger), len(copies_of(true_owner))) == ([], 1)
+
+
+def test_a_claim_that_was_proven_is_not_stopped_by_a_stranger(operator: Client) -> None:
+    true_owner = claimed("Owner")
+    report(true_owner.sdk_key, event_name="open")
+    send(GENUINE)
+    stranger = claimed("Stranger")
+    report(stranger.sdk_key, event_name="open")
+
+    send({**GENUINE, "transaction-id": "another"})
+    hand_over()
+
+    assert (len(copies_of(true_owner)), copies_of(stranger)) == (2, [])
+
+
+def test_a_stranger_who_claims_again_proves_nothing_and_goes_behind_the_owner(
+    operator: Client,
+) -> None:
+    stranger, true_owner = claimed("Stranger"), claimed("Owner")
+    for number in ("", STORE_ID):
+        with tenant(stranger.organization.pk):
+            stranger.app.store_id = number
+            stranger.app.save()
+    report(stranger.sdk_key, event_name="open")
+    send(GENUINE)
+    hand_over()
+    assert (copies_of(stranger), copies_of(true_owner)) == ([], [])
+
+    decide_about(operator, stranger, "refuse")
+    with tenant(stranger.organization.pk):
+        other = make.App.objects.create(name="Other", platform="ios", store_id=STORE_ID)
+        make.BundleId.objects.create(app=other, identifier="com.example.other")
+        key = make.make_sdk_key(other)
+    report(key, event_name="open")
+    decide_about(operator, true_owner, "approve")
+    hand_over()
+
+    assert (copies_of(stranger), len(copies_of(true_owner))) == ([], 1)
+
+
+def test_two_apps_of_one_organization_contest_nothing() -> None:
+    made = claimed()
+    with tenant(made.organization.pk):
+        make.App.objects.create(name="Other", platform="ios", store_id=STORE_ID)
+    report(made.sdk_key, event_name="open")
+    send(GENUINE)
+
+    assert len(copies_of(made)) == 1
+
+
+def test_once_the_second_is_refused_an_event_proves_the_first_again(operator: Client) -> None:
+    true_owner, stranger = claimed("Owner"), claimed("Stranger")
+    send(GENUINE)
+    report(true_owner.sdk_key, event_name="open")
+    hand_over()
+    waited = len(copies_of(true_owner))
+
+    decide_about(operator, stranger, "refuse")
+    hand_over()
+
+    assert (waited, len(copies_of(true_owner))) == (0, 1)

@@ -148,6 +148,7 @@ def test_only_keys_can_be_looked_up_before_their_tenant_is_known() -> None:
         ("find_tracking_link",),
         ("find_unproven_claims",),
         ("is_store_id_claimed",),
+        ("is_store_id_contested",),
         ("note_configuration",),  # a trigger: it tells that something changed, not what
     ]
 

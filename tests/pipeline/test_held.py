@@ -44,7 +44,7 @@ from tests.admin.pages import filled_form, sign_in, submit
 from tests.claims import claim_due
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
-from tests.workers import decide, work_on_held
+from tests.workers import decide, decide_all, work_on_held
 
 PER_LANE = most_of_one_lane(RequestsTransport.capacity)
 
@@ -636,6 +636,77 @@ def test_a_410_that_nothing_else_waits_behind_is_offered_too_and_no_older_one(
         cursor.execute("UPDATE delivery_attempt SET started_at = now() - interval '1 day'")
     with tenant(gem.organization.pk):
         assert held_postbacks.refused_as_gone(CallbackRule.objects.get()) == []
+
+
+_COPY_ATTEMPTS = """
+INSERT INTO delivery_attempt SELECT copy.*
+FROM {rows}, (SELECT to_jsonb(delivery_attempt) AS row FROM delivery_attempt LIMIT 1) AS attempt,
+    jsonb_populate_record(null::delivery_attempt, attempt.row || {changes}) AS copy
+"""
+
+
+@pytest.fixture
+def refused_by_partner(
+    gem: make.Tenant, partner_answering: PartnerAnswering, run_pump: Run
+) -> Callable[[int], CallbackRule]:
+    """Return a function that has the partner answer 410 to so many postbacks of a rule."""
+
+    def refuse(count: int) -> CallbackRule:
+        gone = partner_answering(lambda *_: (410, {}, b""))
+        rule = make.make_tenant_rule(gem, url=gone.url)
+        record(gem, event())
+        run_pump(until=lambda: len(gone.requests) == 1 and not queued(gem))
+        record(gem, *purchases(count - 1))
+        decide_all()
+        copies = _COPY_ATTEMPTS.format(
+            rows="(SELECT * FROM postback WHERE status = 'pending') AS more",
+            changes="jsonb_build_object('id', 1000 + more.id, 'postback_id', more.id,"
+            " 'event_received_at', more.event_received_at)",
+        )
+        with psycopg.connect(database.superuser_conninfo(), autocommit=True) as session:
+            session.execute(copies)  # as if they had been under way at that moment
+            session.execute("DELETE FROM held_postback")
+            session.execute("UPDATE postback SET status = 'failed', last_status_code = 410")
+        return rule
+
+    return refuse
+
+
+@pytest.mark.parametrize("code", [500, 410])
+def test_later_failures_do_not_hide_what_was_refused(
+    gem: make.Tenant, refused_by_partner: Callable[[int], CallbackRule], code: int
+) -> None:
+    rule = refused_by_partner(2)
+    later = _COPY_ATTEMPTS.format(
+        rows="generate_series(1, 6000) AS number",
+        changes="jsonb_build_object('id', 10000 + number, 'postback_id', 10000 + number,"
+        " 'event_received_at', now(), 'started_at', now() + interval '20 minutes',"
+        f" 'status_code', {code})",
+    )
+    with psycopg.connect(database.superuser_conninfo(), autocommit=True) as session:
+        session.execute(later)
+
+    with tenant(gem.organization.pk):
+        assert len(held_postbacks.refused_as_gone(rule)) == 2
+
+
+def test_everything_that_was_refused_is_sent_again_in_the_background(
+    gem: make.Tenant, refused_by_partner: Callable[[int], CallbackRule]
+) -> None:
+    rule = refused_by_partner(250)
+    with tenant(gem.organization.pk):
+        corrected = CallbackRule.objects.get(pk=rule.pk)
+        corrected.status = RuleStatus.ACTIVE
+        saving.save(corrected, by=None)
+
+    job = start(gem, rule, JobAction.SEND)
+    work_on_held()
+
+    assert summary(gem) == [(PostbackStatus.PENDING, "")] * 250
+    with tenant(gem.organization.pk):
+        job.refresh_from_db()
+        assert (job.done, job.total) == (0, 0), "of what was held"
+        assert job.finished_at is not None
 
 
 def test_what_is_held_follows_no_rule_to_another_partner(

@@ -110,7 +110,8 @@ class AppSerializer(RowSerializer):
 
     store_id_claim = serializers.SerializerMethodField(
         help_text="Where copies of Apple's postbacks with the `store_id` do not come to the app: "
-        "`unproven`, they wait until an event of the app has arrived, or the operator agrees; "
+        "`unproven`, they wait until an event of the app has arrived, or the operator agrees, who "
+        "alone decides while another organization names the same `store_id`; "
         "`waiting`, another organization has it; `refused` by the operator."
     )
 

@@ -16,7 +16,8 @@ JOIN store_claim AS claim ON claim.store_id = copy.store_id AND claim.state = 's
     AND claim.proven_at IS NOT NULL
 ORDER BY copy.id LIMIT %(limit)s
 """
-# Of the keys of an app's events any one will do: intake takes none of another bundle ID.
+# Of the keys of an app's events any one will do: intake takes none of another bundle ID. But
+# anybody can report events, so of two organizations neither proves anything in this way.
 _PROVE = """
 UPDATE store_claim AS claim SET proven_at = now()
 WHERE claim.state = 'standing' AND claim.proven_at IS NULL
@@ -26,6 +27,7 @@ WHERE claim.state = 'standing' AND claim.proven_at IS NULL
         WHERE bundle.organization_id = claim.organization_id AND bundle.app_id = claim.app_id)
     AND EXISTS (SELECT FROM event_key AS key
         WHERE key.organization_id = claim.organization_id AND key.app_id = claim.app_id)
+    AND NOT is_store_id_contested(claim.store_id)
 RETURNING claim.id
 """
 _TAKE = "DELETE FROM unclaimed_copy WHERE id = %(id)s RETURNING received_at, body"
