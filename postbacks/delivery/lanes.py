@@ -8,8 +8,9 @@ import math
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Lock
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ _PATTERN = (
     QueueClass.LATE,
     QueueClass.FRESH,
 )
+_TURN = 16  # of one lane that begin before the next lane's turn
 _MOST_REMEMBERED = 10_000
 _MANY_OPEN = 512  # a transport without a thread for each request
 _QUICK_SECONDS = 1.0
@@ -125,7 +127,12 @@ class HeavyLanes:
             self._total += size
             self._of_organization[lane[0]] += size
 
-    def release(self, lease: Lease) -> None:
+    def release_all(self, leases: Iterable[Lease]) -> None:
+        if self._total:
+            for lease in leases:
+                self._release(lease)
+
+    def _release(self, lease: Lease) -> None:
         size = self._in_hand.pop(id(lease), 0)
         if size:
             self._total -= size
@@ -215,7 +222,7 @@ class Rests:
         return self._other[1] > self.clock() - _NEIGHBOR_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each attempt
 class Job:
     """A claimed postback that waits to be sent."""
 
@@ -288,23 +295,29 @@ class Shares:
     _total: int = 0
     _hanging: int = 0  # open requests that began as the one of a hanging lane
     _unproved: Counter[int] = field(default_factory=Counter)  # by organization: of lanes not quick
+    _share: int = field(init=False)  # of a quick lane
+
+    def __post_init__(self) -> None:
+        # An eighth of few threads would slow a distant partner that answers well.
+        is_large = self.capacity >= _MANY_OPEN
+        self._share = most_of_one_lane(self.capacity) if is_large else self.capacity // 2
 
     def begin(self, lane: Lane, job: int) -> None:
-        self._begin(lane, job, self._state_of(lane))
+        self._begin(lane, [job], self._state_of(lane))
 
-    def try_begin(self, lane: Lane, job: int) -> bool:
-        """Begin a job if `may_begin` allows it, and tell whether it has begun."""
+    def try_begin(self, lane: Lane, jobs: Sequence[int]) -> int:
+        """Begin the first of a lane's next jobs, as many as have room, and return their number."""
         state = self._state_of(lane)
-        if not self._may_begin(lane, state):
-            return False
-        self._begin(lane, job, state)
-        return True
+        room = self._room_of_quick(lane) if state.is_quick else self._may_begin(lane, state)
+        if room > 0:
+            self._begin(lane, jobs[:room], state)
+        return min(len(jobs), max(0, room))
 
-    def _begin(self, lane: Lane, job: int, state: _LaneState) -> None:
+    def _begin(self, lane: Lane, jobs: Sequence[int], state: _LaneState) -> None:
         is_unproved = not state.is_hanging and not state.is_quick
         began = _OpenJob(state.at, state.is_hanging, is_unproved)
-        self._open.setdefault(lane, {})[job] = began
-        self._count(lane, began, 1)
+        self._open.setdefault(lane, {}).update(dict.fromkeys(jobs, began))
+        self._count(lane, began, len(jobs))
 
     def end(self, lane: Lane, job: int, *, is_timeout: bool | None) -> None:
         """Note that a job has ended; `is_timeout` is None if nothing was sent."""
@@ -344,10 +357,8 @@ class Shares:
         most = max(1, most_of_one_lane(self.capacity))
         if not state.is_known:
             return most
-        # A share of few threads would slow a distant partner that answers well.
-        share = most if self.capacity >= _MANY_OPEN else self.capacity // 2
         seconds = state.seconds
-        fitting = max(1, share if seconds <= _QUICK_SECONDS else int(share / seconds))
+        fitting = max(1, self._share if seconds <= _QUICK_SECONDS else int(self._share / seconds))
         return max(fitting, most) if self.free > 7 * (self.capacity // 8) else fitting
 
     def _may_begin(self, lane: Lane, state: _LaneState) -> bool:
@@ -356,7 +367,7 @@ class Shares:
         if free <= 0 or (jobs and len(jobs) >= self._limit(state)):
             return False
         if state.is_quick:
-            return not jobs or free > 4 * eighth
+            return self._room_of_quick(lane) > 0
         if free <= 2 * eighth:
             return False
         if state.is_hanging:
@@ -364,6 +375,12 @@ class Shares:
         if jobs and free <= (6 if state.is_known else 7) * eighth:
             return False
         return self._unproved[lane[0]] < 5 * eighth
+
+    def _room_of_quick(self, lane: Lane) -> int:
+        """Return how many more requests a lane that answers quickly may have open."""
+        open_already, free = len(self._open.get(lane, ())), self.capacity - self._total
+        room = min(self._share - open_already, free - 4 * (self.capacity // 8))
+        return room if open_already else max(room, min(free, 1))
 
     def _state_of(self, lane: Lane) -> _LaneState:
         """Return what is known of a lane; it is asked about often, so everything at once."""
@@ -395,8 +412,8 @@ class Shares:
 class Lanes:
     """Begins claimed postbacks, each lane's in their order and lane by lane, as `Shares` allows.
 
-    `begin` starts a job without waiting for it and tells whether it is open now; an open job ends
-    with `end`, from any thread.
+    `begin` starts a job without waiting for it and tells whether it is open now; open jobs end with
+    `end_all`, from any thread.
     """
 
     begin: Callable[[Job], bool]
@@ -420,10 +437,11 @@ class Lanes:
                 self._waiting[lane].append(job)
         self.begin_waiting()
 
-    def end(self, job: Job, *, is_timeout: bool) -> None:
-        """Note that an open job has ended, and begin what has room now."""
+    def end_all(self, jobs: Sequence[tuple[Job, bool]]) -> None:
+        """Note that open jobs have ended, and which by a timeout; begin what has room now."""
         with self._lock:
-            self.shares.end(job.lease.lane, id(job), is_timeout=is_timeout)
+            for job, is_timeout in jobs:
+                self.shares.end(job.lease.lane, id(job), is_timeout=is_timeout)
         self.begin_waiting()
 
     def withdraw(self, lanes: Collection[Lane] | None = None) -> list[Job]:
@@ -476,26 +494,27 @@ class Lanes:
     def begin_waiting(self) -> None:
         """Begin what has room: a lane gets room by its answers, and by those of others."""
         # Without the lock: whoever adds a job begins it as well.
-        while self._line and (job := self._next_job()) is not None:
-            if not self.begin(job):
-                with self._lock:
-                    self.shares.end(job.lease.lane, id(job), is_timeout=None)
+        while self._line and (jobs := self._next_jobs()):
+            for job in jobs:
+                if not self.begin(job):
+                    with self._lock:
+                        self.shares.end(job.lease.lane, id(job), is_timeout=None)
 
-    def _next_job(self) -> Job | None:
+    def _next_jobs(self) -> list[Job]:
+        """Take the next jobs of the first lane in line that has room, which is at its end then."""
         with self._lock:
-            if self.shares.free <= 0:
-                return None
             for _ in range(len(self._line)):
+                if self.shares.free <= 0:
+                    break
                 lane = self._line.popleft()
                 waiting = self._waiting[lane]
-                job = waiting[0]
-                if not self.shares.try_begin(lane, id(job)):
-                    self._line.append(lane)
-                    continue
-                waiting.popleft()
+                first = list(islice(waiting, _TURN))
+                count = self.shares.try_begin(lane, [id(job) for job in first])
+                jobs = [waiting.popleft() for _ in range(count)]
                 if waiting:
                     self._line.append(lane)
                 else:
                     del self._waiting[lane]
-                return job
-        return None
+                if jobs:
+                    return jobs
+        return []

@@ -9,7 +9,7 @@ import logging
 import math
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -132,6 +132,7 @@ class Pump:
     notifications: SharedNotifications = field(default_factory=SharedNotifications)
     loads: Loads = field(default_factory=Loads)
     clock: Callable[[], float] = time.monotonic
+    _ended: deque[tuple[Job, AttemptResult, bool]] = field(default_factory=deque)  # by a timeout?
     _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     _unlogged: list[Result] = field(default_factory=list)
     _lanes: Lanes = field(init=False)
@@ -158,6 +159,7 @@ class Pump:
         self._lanes = Lanes(
             self._begin, Shares(self.transport.capacity, self.speeds, clock=self.clock)
         )
+        self.transport.after_replies = self._take_ended
 
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
@@ -346,8 +348,8 @@ class Pump:
             raise
         self._failing.update(lease.lane for lease in leases if lease.is_failing)
         jobs: list[Job] = []
+        self._in_flight.update(lease.lane for lease in leases)
         for lease, postback in zip(leases, rendered, strict=True):
-            self._in_flight[lease.lane] += 1
             self._heavy.add(lease, postback)
             if (result := _result_without_attempt(lease, postback)) is not None:
                 self._finished.put((lease, result))
@@ -356,8 +358,8 @@ class Pump:
         self._lanes.add_all(jobs)
 
     def _return_untried(self, leases: Sequence[Lease]) -> None:
+        self._in_flight.update(lease.lane for lease in leases)
         for lease in leases:
-            self._in_flight[lease.lane] += 1
             self._finished.put((lease, Untried.LATE))
 
     def _begin(self, job: Job) -> bool:
@@ -393,20 +395,38 @@ class Pump:
         except Exception:
             logger.exception(_BROKEN, job.lease.postback.public_id)
             result = internal_failure(job.lease, job.rendered)
-        self._finish(job, result)
-        self._lanes.end(job, is_timeout=reply.error == TransportFailure.TIMEOUT)
+        if result.suspend_rule:
+            self._note_suspension(result)
+        self._ended.append((job, result, reply.error is TransportFailure.TIMEOUT))
+
+    def _take_ended(self) -> None:
+        """Take over the attempts that have ended, and begin others, in the transport's thread."""
+        ended: list[tuple[Job, AttemptResult, bool]] = []
+        with suppress(IndexError):
+            while True:
+                ended.append(self._ended.popleft())
+        if not ended:
+            return
+        is_urgent = False
+        for job, result, _ in ended:
+            self._finished.put((job.lease, result))
+            is_urgent = (
+                is_urgent or result.suspend_rule or not self._lanes.is_behind(job.lease.lane)
+            )
+        self._notify(is_urgent=is_urgent)
+        self._lanes.end_all([(job, is_timeout) for job, _, is_timeout in ended])
 
     def _finish(self, job: Job, result: AttemptResult | Untried) -> None:
-        suspends = False
-        if isinstance(result, AttemptResult) and result.suspend_rule:
-            suspends = True
-            # Until it is logged, whatever is claimed was claimed before the rule was suspended.
-            self._suspended_at[result.rule_id, result.rule_version] = math.inf
+        """Take the result of a job that never was open."""
         self._finished.put((job.lease, result))
-        self._wakeup.notify(
-            is_urgent=suspends or not self._lanes.is_behind(job.lease.lane),
-            is_batch_full=self._finished.qsize() >= MANY,
-        )
+        self._notify(is_urgent=not self._lanes.is_behind(job.lease.lane))
+
+    def _note_suspension(self, result: AttemptResult) -> None:
+        # Until it is logged, whatever is claimed was claimed before the rule was suspended.
+        self._suspended_at[result.rule_id, result.rule_version] = math.inf
+
+    def _notify(self, *, is_urgent: bool) -> None:
+        self._wakeup.notify(is_urgent=is_urgent, is_batch_full=self._finished.qsize() >= MANY)
 
     def _is_time_to_log(self) -> bool:
         lingered = self.clock() - self._logged_at >= LINGER_SECONDS
@@ -429,18 +449,8 @@ class Pump:
         made = [(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)]
         batch = log_attempts([result for _, result in made])
         self._forget_begun([lease for lease, _ in made], batch.unlogged)
-        skip_claims(
-            [
-                (lease, result.reason)
-                for lease, result in self._unlogged
-                if isinstance(result, Skipped)
-            ]
-        )
-        move_claims([(lease, r) for lease, r in self._unlogged if isinstance(r, Move)])
-        hold_claims(self._untried(Untried.RULE_OFF))
-        return_claims(self._untried(Untried.POSTPONED), seconds=POSTPONED_SECONDS)
-        # A rule that was switched on before its postbacks could be held sends them at once.
-        return_claims(self._untried(Untried.LATE, Untried.RULE_OFF), seconds=0.0)
+        if len(made) < len(self._unlogged):
+            self._return_unmade()
         for rule_id in batch.suspended:
             hold_queued(rule_id)  # a job holds what is more than a batch
         for _, result in made:
@@ -455,15 +465,29 @@ class Pump:
         self.loads.note(organizations, self.clock() - self._logged_at)
         return count
 
+    def _return_unmade(self) -> None:
+        """Skip, move or return what was claimed without an attempt."""
+        unlogged = self._unlogged
+        skip_claims([(lease, r.reason) for lease, r in unlogged if isinstance(r, Skipped)])
+        move_claims([(lease, r) for lease, r in unlogged if isinstance(r, Move)])
+        hold_claims(self._untried(Untried.RULE_OFF))
+        return_claims(self._untried(Untried.POSTPONED), seconds=POSTPONED_SECONDS)
+        # A rule that was switched on before its postbacks could be held sends them at once.
+        return_claims(self._untried(Untried.LATE, Untried.RULE_OFF), seconds=0.0)
+
     def _collect_finished(self) -> None:
         """Take over what has come back: a little of it while others wait for each step."""
         most = 2 * MANY if self._has_neighbors else sys.maxsize
+        before = len(self._unlogged)
         with suppress(Empty):
             while len(self._unlogged) < most:
-                lease, result = self._finished.get_nowait()
-                self._unlogged.append((lease, result))
-                self._release_lane(lease.lane)
-                self._heavy.release(lease)
+                self._unlogged.append(self._finished.get_nowait())
+        leases = [lease for lease, _ in self._unlogged[before:]]
+        self._heavy.release_all(leases)
+        for lane, count in Counter(lease.lane for lease in leases).items():
+            self._in_flight[lane] -= count
+            if not self._in_flight[lane]:
+                del self._in_flight[lane]
 
     def _forget_begun(
         self, leases: Sequence[Lease], unlogged: Collection[tuple[int, UUID]]
@@ -501,11 +525,6 @@ class Pump:
 
     def _untried(self, *reasons: Untried) -> list[Lease]:
         return [lease for lease, result in self._unlogged if result in reasons]
-
-    def _release_lane(self, lane: Lane) -> None:
-        self._in_flight[lane] -= 1
-        if not self._in_flight[lane]:
-            del self._in_flight[lane]
 
     def _wait(self, ends_at: float) -> bool:
         limits = [self.beat_seconds, ends_at - self.clock()]

@@ -99,11 +99,10 @@ class Lease:
     is_failing: bool = False  # its lane has a row in `circuit_breaker`
     is_probe: bool = False  # finds out whether its lane's partner answers again
     is_begun: bool = False  # the pump has noted that its request may be on the wire
+    lane: tuple[int, str] = field(init=False)  # its organization, and its host with the port
 
-    @property
-    def lane(self) -> tuple[int, str]:
-        """Return its organization, and its host with the port."""
-        return self.postback.organization_id, self.host
+    def __post_init__(self) -> None:
+        self.lane = self.postback.organization_id, self.host
 
 
 @dataclass(slots=True)

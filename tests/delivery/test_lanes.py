@@ -180,7 +180,7 @@ def test_large_requests_of_one_organization_leave_room_for_others(size: int) -> 
     heavy = HeavyLanes()
     for lane in (*HOSTILE, LARGE):  # their sizes become known
         heavy.add(lease := lease_of(lane), rendered(size))
-        heavy.release(lease)
+        heavy.release_all([lease])
     heavy.add(lease_of(QUIET), rendered(2_000))
     leases = []
 
@@ -198,7 +198,7 @@ def test_large_requests_of_one_organization_leave_room_for_others(size: int) -> 
     assert not any(rooms[lane] for lane in HOSTILE)
     assert set(heavy.full_lanes()) >= set(HOSTILE)
     for lease in leases:
-        heavy.release(lease)
+        heavy.release_all([lease])
     rooms = granted(heavy)
     assert any(rooms[lane] for lane in HOSTILE)
     assert heavy.full_lanes() == []
@@ -208,7 +208,7 @@ def test_what_is_slowly_rendered_gets_a_moment_of_each_claim() -> None:
     heavy = HeavyLanes()
     for lane in HOSTILE:
         heavy.add(lease := lease_of(lane), rendered(100, seconds=0.05))
-        heavy.release(lease)
+        heavy.release_all([lease])
 
     rooms = granted(heavy)
 

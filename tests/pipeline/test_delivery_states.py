@@ -335,6 +335,7 @@ class Deliveries(RuleBasedStateMachine):
         live.wire.open.remove(request)
         with database.as_role(roles.WORKER):
             request.done(_ANSWERS[answer])
+            live.wire.after_replies()
 
     @rule(number=_number)
     @_only_if(lambda self: self.pumps)

@@ -156,7 +156,10 @@ class CurlTransport(Transport):
     def _run(self) -> None:
         while self._in_flight or self._submitted or not self._is_closing:
             try:
-                self._work()
+                try:
+                    self._work()
+                finally:
+                    self.after_replies()
                 self._wait()
             except Exception:
                 logger.exception("A step of the transport failed; it goes on")

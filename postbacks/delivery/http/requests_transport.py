@@ -113,6 +113,7 @@ class RequestsTransport(Transport):
             logger.exception("A request broke")
             reply = INTERNAL_FAILURE
         done(reply)
+        self.after_replies()
 
     def _reply(self, prepared: PreparedRequest, exchange: Exchange) -> Reply:
         try:

@@ -19,9 +19,11 @@ class Transport(ABC):
     """Sends requests to allowed destinations over kept-alive connections; thread-safe.
 
     `capacity` is how many requests it has open at once; more of them wait their turn.
+    `after_replies` is called after each `done`, or once after several, in the same thread.
     """
 
     capacity: int
+    after_replies: Callable[[], None] = staticmethod(lambda: None)
 
     def __enter__(self) -> Self:
         return self
