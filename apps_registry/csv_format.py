@@ -8,6 +8,7 @@ a cell and read a sign's wide forms as the sign. Numbers stay numbers.
 import csv
 import io
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,7 +24,8 @@ MAX_ROWS = 100_000
 CHUNK_SIZE = 1_000  # in memory, and in one transaction
 
 _FORMULA_SIGNS = frozenset("=+-@")
-_FORMULA_PREFIXES = (*_FORMULA_SIGNS, "\t", "\r", "\n")
+_BLANK_PREFIXES = ("\t", "\r", "\n")
+_SEPARATORS = re.compile(r"([;\r\n])")  # of cells and rows, in one or the other country
 # Letters and symbols that show as nothing; the other blanks have a category of their own.
 _EMPTY_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
@@ -153,14 +155,23 @@ def _typed_value(type_: ColumnType, value: object) -> object:
 
 
 def _without_formula(text: str) -> str:
-    return f"'{text}" if _is_formula(text) else text
+    """Put an apostrophe before each place where a formula would begin.
+
+    A spreadsheet whose separator is another one than ours takes no notice of our quotes either:
+    for it a cell, or a row, begins within the text.
+    """
+    if _is_formula(text) or text.startswith(_BLANK_PREFIXES):
+        text = f"'{text}"
+    first, *others = _SEPARATORS.split(text)
+    pieces = [first]
+    for separator, piece in zip(others[::2], others[1::2], strict=True):
+        pieces += [separator, f"'{piece}" if _is_formula(piece.replace('"', "")) else piece]
+    return "".join(pieces)
 
 
 def _is_formula(text: str) -> bool:
     if text[:1].isascii() and text[:1].isalnum():  # most texts
         return False
-    if text.startswith(_FORMULA_PREFIXES):
-        return True
     first = next((char for char in text if not _is_blank(char)), "")
     return unicodedata.normalize("NFKC", first) in _FORMULA_SIGNS
 

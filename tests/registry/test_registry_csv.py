@@ -32,6 +32,23 @@ def test_blanks_before_a_sign_and_wide_signs_make_no_formula(blank: str) -> None
     assert [csv_format.format_cell(text) for text in texts] == [f"'{text}" for text in texts]
 
 
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        ("a;=HYPERLINK(1)", "a;'=HYPERLINK(1)"),
+        ('a; "=HYPERLINK(1)"', 'a;\' "=HYPERLINK(1)"'),
+        ("a\r\n@SUM(1)", "a\r\n'@SUM(1)"),
+        ("=1;\N{NO-BREAK SPACE}\uff1d1;b", "'=1;'\N{NO-BREAK SPACE}\uff1d1;b"),
+        ("iPhone; CPU iPhone OS 18_1; a = b", "iPhone; CPU iPhone OS 18_1; a = b"),
+        (";;\n", ";;\n"),
+    ],
+)
+def test_no_formula_begins_within_a_text_where_another_separator_is_usual(
+    text: str, harmless: str
+) -> None:
+    assert csv_format.format_cell(text) == harmless
+
+
 @pytest.mark.parametrize("blank", _BLANKS[:3])
 def test_blanks_before_other_texts_stay_as_they_are(blank: str) -> None:
     assert csv_format.format_cell(f"{blank}a = b") == f"{blank}a = b"
