@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps_registry.admin_base.form_fields import TimeZoneAdmin
+from apps_registry.admin_base.health_columns import HEALTH_COLUMNS, HealthColumns
 from apps_registry.admin_base.list_cells import CreatedColumn, HideArchived, LifecycleColumns
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.snippets import event_snippet
@@ -215,13 +216,13 @@ _INLINES_BY_PLATFORM: Mapping[str, Sequence[Any]] = {
 
 
 @admin.register(App)
-class AppAdmin(LifecycleColumns, TimeZoneAdmin, ArchivingAdmin):
+class AppAdmin(HealthColumns, LifecycleColumns, TimeZoneAdmin, ArchivingAdmin):
     """Apps that report events."""
 
     empty_list_text = (
         "Add the mobile app whose events you want to report, for example Gem Harbor iOS."
     )
-    list_display = ["name", "platform", "store_id", "state", "created"]
+    list_display = ["name", "platform", "store_id", *HEALTH_COLUMNS, "state", "created"]
     list_filter = [HideArchived, "platform"]
     search_fields = ["name", "store_id", "bundle_ids__identifier"]
     search_help_text = "Name, store ID or bundle ID"

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.form_fields import CommaSeparatedField
+from apps_registry.admin_base.health_columns import HEALTH_COLUMNS, HealthColumns
 from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns, day
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin, SecretInline, TenantForm
@@ -85,13 +86,13 @@ class CredentialInline(SecretInline):
 
 
 @admin.register(Partner)
-class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
+class PartnerAdmin(HealthColumns, LifecycleColumns, ArchivingAdmin):
     """Partners. Only owners decide which hosts may receive a partner's credentials."""
 
     empty_list_text = (
         "Add whom to tell about events: an ad network, an analytics tool or your server."
     )
-    list_display = ["name", "hosts", "state", "created"]
+    list_display = ["name", "hosts", *HEALTH_COLUMNS, "state", "created"]
     list_filter = [HideArchived]
     search_fields = ["name"]
     search_help_text = "Name"

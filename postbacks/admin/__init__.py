@@ -11,6 +11,7 @@ from postbacks.admin.campaigns.admin import CampaignAdmin
 from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
 from postbacks.admin.hubs import app_hub, partner_hub
 from postbacks.admin.installs.admin import InstallAdmin
+from postbacks.admin.list_health import ListHealth
 from postbacks.admin.logs.audit_log import AuditEntryAdmin
 from postbacks.admin.logs.discrepancies import DiscrepancyAdmin
 from postbacks.admin.logs.events import DecisionFailureAdmin, EventAdmin
@@ -25,8 +26,11 @@ from postbacks.admin.rules.held import what_archiving_partners_skips
 from postbacks.admin.test_devices import TestDeviceAdmin
 from postbacks.admin.touchpoints import TouchpointAdmin
 from postbacks.admin_site import PostbacksAdminSite
+from postbacks.insights.figures import Subject
 
 PartnerAdmin.archiving_notes = (what_archiving_partners_skips,)
+AppAdmin.health = ListHealth(Subject.APP)
+PartnerAdmin.health = ListHealth(Subject.PARTNER)
 AppAdmin.more_context.append(app_hub)
 PartnerAdmin.more_context.append(partner_hub)
 SdkKeyAdmin.more_context.append(live.panel_of_key)

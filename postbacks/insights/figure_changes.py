@@ -13,21 +13,23 @@ from typing import Final
 import msgspec
 from django.db import connection, transaction
 
+from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import run
-from postbacks.models import FigureKind, FigureSpan
+from postbacks.models import FigureKind, FigureSpan, FlowState
 from postbacks.models.figures import OTHER_EVENTS
 from postbacks.values.events import SYSTEM, StoredEvent
 from postbacks.values.install_context import InstallContext
 
 MINUTES_KEPT: Final = timedelta(days=3)
 QUARTERS_KEPT: Final = timedelta(days=100)
+HOURS_KEPT: Final = timedelta(hours=30)  # of outcomes
 MOST_NAMES: Final = 200  # of events, in a day of an organization
 _BATCH: Final = 20_000
 
 _ADD_EVENTS = load_sql("postbacks.insights", "add_event_changes", FigureKind)
-_FOLD = load_sql("postbacks.insights", "fold_changes")
+_FOLD = load_sql("postbacks.insights", "fold_changes", FigureKind, FlowState, Outcome)
 _CUT_DAYS = load_sql("postbacks.insights", "cut_days_anew")
 
 _FIND_OTHER_ZONES = """
@@ -47,6 +49,11 @@ DELETE FROM figure WHERE ctid = ANY(ARRAY(
         WHERE organization_id = organization.id AND span = %(span)s AND at < %(before)s
         LIMIT %(limit)s
     ) AS old LIMIT %(limit)s
+))
+"""
+_DELETE_HOURS = """
+DELETE FROM outcome_hour WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM outcome_hour WHERE at < %(before)s LIMIT %(limit)s
 ))
 """
 
@@ -99,15 +106,21 @@ def fold(seconds: float, *, now: datetime | None = None, batch: int = _BATCH) ->
 
 
 def delete_old_figures(limit: int = 20_000) -> int:
-    """Delete a batch of minutes and quarters that are past their time; days stay."""
+    """Delete a batch of minutes, quarters and hours that are past their time; days stay."""
     now = datetime.now(UTC)
-    return sum(
+    hours = run(_DELETE_HOURS, {"before": hours_since(now), "limit": limit})
+    return hours + sum(
         run(_DELETE_OLD, {"span": span.value, "before": now - days_kept, "limit": limit})
         for span, days_kept in (
             (FigureSpan.MINUTE, MINUTES_KEPT),
             (FigureSpan.QUARTER, QUARTERS_KEPT),
         )
     )
+
+
+def hours_since(now: datetime) -> datetime:
+    """Return the beginning of the oldest hour whose outcomes are kept."""
+    return now.replace(minute=0, second=0, microsecond=0) - HOURS_KEPT
 
 
 def _fold_batch(now: datetime, batch: int) -> int:
@@ -120,6 +133,7 @@ def _fold_batch(now: datetime, batch: int) -> int:
                 "other": OTHER_EVENTS,
                 "minutes_since": now - MINUTES_KEPT,
                 "quarters_since": now - QUARTERS_KEPT,
+                "hours_since": hours_since(now),
             },
         )
         return int(cursor.fetchone()[0])

@@ -30,6 +30,8 @@ from postbacks.models.figures import (
     FigureSpan,
     FigureZone,
     FlowState,
+    LastOutcome,
+    OutcomeHour,
 )
 from postbacks.models.heartbeats import WorkerHeartbeat
 from postbacks.models.installs import (
@@ -140,6 +142,8 @@ __all__ = [
     "InstallState",
     "JobAction",
     "JobStatus",
+    "LastOutcome",
+    "OutcomeHour",
     "Postback",
     "PostbackJob",
     "PostbackStatus",

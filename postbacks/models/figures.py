@@ -108,3 +108,43 @@ class FigureZone(TenantModel):
 
     def __str__(self) -> str:
         return self.time_zone
+
+
+class LastOutcome(TenantModel):
+    """When attempts of a rule, for an app and a campaign, last delivered and last failed.
+
+    Written as figures are folded, to their minute. 0 stands for none.
+    """
+
+    app_ref = models.BigIntegerField()
+    rule_ref = models.BigIntegerField()
+    campaign_ref = models.BigIntegerField()
+    delivered_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "last_outcome"
+
+    def __str__(self) -> str:
+        return f"{self.rule_ref}: {self.delivered_at}, {self.failed_at}"
+
+
+class OutcomeHour(TenantModel):
+    """How the postbacks of an hour's events have ended, kept for a little more than a day.
+
+    Written as figures are folded. A list of ten thousand rules is sorted by these: its day has a
+    hundred times as many figures.
+    """
+
+    at = models.DateTimeField()  # the beginning of an hour of UTC
+    app_ref = models.BigIntegerField()
+    rule_ref = models.BigIntegerField()
+    campaign_ref = models.BigIntegerField()
+    delivered = models.BigIntegerField()
+    failed = models.BigIntegerField()
+
+    class Meta(TenantModel.Meta):
+        db_table = "outcome_hour"
+
+    def __str__(self) -> str:
+        return f"{self.at} {self.rule_ref}: {self.delivered}, {self.failed}"

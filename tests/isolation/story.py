@@ -59,6 +59,8 @@ from postbacks.models import (
     InstallKey,
     JobAction,
     JobStatus,
+    LastOutcome,
+    OutcomeHour,
     Postback,
     PostbackJob,
     PostbackStatus,
@@ -322,6 +324,9 @@ def _live(app: App, rule: models.Model) -> None:
     Figure.objects.create(**counted, event_name="open", span=FigureSpan.DAY)
     FigureName.objects.create(day=now.date(), event_name="open")
     FigureZone.objects.create(time_zone="UTC")
+    LastOutcome.objects.create(app_ref=0, rule_ref=0, campaign_ref=0)
+    outcomes = {"app_ref": 0, "rule_ref": 0, "campaign_ref": 0, "delivered": 1, "failed": 0}
+    OutcomeHour.objects.create(at=datetime.now(UTC), **outcomes)
     RulePace.objects.create(rule=rule, rate_limit_per_second=20, next_at=now)
     CircuitBreaker.objects.create(host="ads.example.com:443", window_started_at=now)
     ensure_signing_secret()

@@ -69,6 +69,8 @@ DECLARED = {
     "figure_change",
     "figure_name",
     "figure_zone",
+    "last_outcome",
+    "outcome_hour",
     "postback_job",
     "refusal_count",  # fields, SDK versions and numbers
     "circuit_breaker",

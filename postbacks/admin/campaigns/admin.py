@@ -16,12 +16,14 @@ from django.db.models import Case, Count, DecimalField, Q, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from apps_registry.admin_base.health_columns import HEALTH_COLUMNS, HealthColumns, HealthList
 from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns
 from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantRelatedFilter
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
+from postbacks.admin.list_health import ListHealth
 from postbacks.insights import days_chart, wording
 from postbacks.insights.campaign_figures import (
     CampaignFigures,
@@ -31,6 +33,7 @@ from postbacks.insights.campaign_figures import (
     sum_figures,
 )
 from postbacks.insights.days_chart import DaysChart
+from postbacks.insights.figures import Subject
 from postbacks.insights.periods import DEFAULT_PERIOD, PERIODS, Period, period_of
 from postbacks.models import CallbackRule, RuleStatus
 
@@ -204,7 +207,7 @@ def _as_column(
     return Case(*whens, default=Value(Decimal(0)), output_field=DecimalField())
 
 
-class FiguredList(ChangeList):
+class FiguredList(HealthList):
     """A list whose rows get their figures a page at a time."""
 
     model_admin: "CampaignAdmin"
@@ -220,10 +223,6 @@ class FiguredList(ChangeList):
             )
         return super().get_queryset(request, exclude_parameters)
 
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        self.model_admin.prepare_rows(request, list(self.result_list))
-
 
 if TYPE_CHECKING:
 
@@ -233,9 +232,10 @@ if TYPE_CHECKING:
 
 
 @admin.register(Campaign)
-class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
+class CampaignAdmin(HealthColumns, LifecycleColumns, ArchivingAdmin):
     """Partners' promotions of apps."""
 
+    health = ListHealth(Subject.CAMPAIGN)
     list_title = "Campaigns & tracking links"
     empty_list_text = (
         "Add a campaign once you have an app and a partner, so that installs can be credited to it."
@@ -251,6 +251,7 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
         "rate",
         "events",
         "revenue",
+        *HEALTH_COLUMNS,
         "state",
     ]
     list_select_related = ["app", "partner"]
@@ -285,7 +286,8 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
         return FiguredList
 
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        """Add figures and the number of links in use to the campaigns of a page."""
+        """Add health, figures and the number of links in use to the campaigns of a page."""
+        super().prepare_rows(request, rows)
         keys = [row.pk for row in rows]
         figures = read_figures(keys, _period(request), by=GroupBy.CAMPAIGN)
         in_use = TrackingLink.objects.filter(campaign__in=keys, status=Lifecycle.ACTIVE)

@@ -21,11 +21,13 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps_registry.admin_base.health_columns import HEALTH_COLUMNS, HEALTH_VALUES, HealthColumns
 from apps_registry.admin_base.list_cells import day
 from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.roles import RIGHT_TO
+from postbacks.admin.list_health import ListHealth
 from postbacks.admin.pages.live import live_panel
 from postbacks.admin.rules.dry_runs import PERIODS, DryRunPage
 from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
@@ -38,6 +40,7 @@ from postbacks.admin.rules.preview import SAMPLE
 from postbacks.admin.rules.translate import TranslatePage, translated_url
 from postbacks.admin.rules.trial_pages import TestSendPage, remember_tests, tests_of
 from postbacks.admin.rules.versions import VersionedAdmin
+from postbacks.insights.figures import Subject
 from postbacks.insights.live import LiveKind
 from postbacks.models import CallbackRule, JobAction, RuleStatus
 from postbacks.rulebook import saving
@@ -55,7 +58,7 @@ _MOST_BADGES = 4
 
 
 @admin.register(CallbackRule)
-class CallbackRuleAdmin(VersionedAdmin):
+class CallbackRuleAdmin(HealthColumns, VersionedAdmin):
     """Which events send a postback to whom, and what it says."""
 
     form = SwitchedRuleForm
@@ -63,12 +66,22 @@ class CallbackRuleAdmin(VersionedAdmin):
         "A callback rule says which events are sent to a partner, and how. "
         "Add one, look at its preview, and switch it on."
     )
-    list_display = ["name", "state", "app_name", "partner_name", "events", "updated"]
+    health = ListHealth(Subject.RULE)
+    list_display = [
+        "name",
+        "state",
+        "app_name",
+        "partner_name",
+        "events",
+        *HEALTH_COLUMNS,
+        "updated",
+    ]
+    list_fullwidth = True
     list_select_related = ["app", "partner"]
     list_filter = ["status", ("app", TenantRelatedFilter), ("partner", TenantRelatedFilter)]
     search_fields = ["name", "url"]
     search_help_text = "Search by name or URL."
-    export_values = {"events": lambda rule: ", ".join(rule.triggers)}
+    export_values = {**HEALTH_VALUES, "events": lambda rule: ", ".join(rule.triggers)}
     ordering = ["name"]
 
     @admin.display(description="status", ordering="status")

@@ -13,6 +13,33 @@ WITH changes AS MATERIALIZED (
     INSERT INTO figure_zone (organization_id, time_zone)
     SELECT DISTINCT organization_id, zone FROM of_organizations
     ON CONFLICT DO NOTHING
+), outcomes AS (
+    INSERT INTO last_outcome AS known (
+        organization_id, app_ref, rule_ref, campaign_ref, delivered_at, failed_at
+    )
+    SELECT organization_id, app_ref, rule_ref, campaign_ref,
+           max(at) FILTER (WHERE state = :'Outcome.DELIVERED'),
+           max(at) FILTER (WHERE state <> :'Outcome.DELIVERED')
+    FROM of_organizations WHERE kind = :'FigureKind.ATTEMPT' AND count > 0
+    GROUP BY 1, 2, 3, 4
+    -- One that comes late, as after a crash, is no newer.
+    ON CONFLICT (organization_id, app_ref, rule_ref, campaign_ref) DO UPDATE SET
+        delivered_at = greatest(known.delivered_at, excluded.delivered_at),
+        failed_at = greatest(known.failed_at, excluded.failed_at)
+), hours AS (
+    INSERT INTO outcome_hour AS known (
+        organization_id, rule_ref, at, app_ref, campaign_ref, delivered, failed
+    )
+    SELECT organization_id, rule_ref, date_bin('1 hour', at, '2000-01-01 00:00+00'), app_ref,
+           campaign_ref,
+           coalesce(sum(count) FILTER (WHERE state = :'FlowState.DELIVERED'), 0),
+           coalesce(sum(count) FILTER (WHERE state = :'FlowState.FAILED'), 0)
+    FROM of_organizations
+    WHERE kind = :'FigureKind.POSTBACK' AND at >= %(hours_since)s
+      AND state IN (:'FlowState.DELIVERED', :'FlowState.FAILED')
+    GROUP BY 1, 2, 3, 4, 5
+    ON CONFLICT (organization_id, rule_ref, at, app_ref, campaign_ref) DO UPDATE SET
+        delivered = known.delivered + excluded.delivered, failed = known.failed + excluded.failed
 ), unknown AS (
     SELECT organization_id, day, event_name,
            row_number() OVER (PARTITION BY organization_id, day ORDER BY event_name) AS place
