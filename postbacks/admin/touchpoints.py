@@ -25,6 +25,7 @@ from postbacks.insights.touchpoint_outcomes import (
     outcomes_of,
 )
 from postbacks.models import Touchpoint, TouchpointKind, TouchpointSource
+from postbacks.rulebook.partner_answer import answer_partner
 from postbacks.values.touchpoints import LEFT_OUT, LONGEST_CLICK_ID
 
 _TONES = {
@@ -157,6 +158,7 @@ class TouchpointAdmin(LogAdmin):
         return {
             "title": f"{row.get_kind_display()} · {row.partner}",
             "row": TouchpointRow.of(row, outcome),
+            "answer": answer_partner(row, outcome),
             "params": _pairs(params),
             "left_out": _pairs(left_out) if isinstance(left_out, dict) else [],
         }

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Q
 from django.utils import timezone
@@ -20,9 +21,11 @@ from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
     FIRST_TIME,
     all_refusals_and_decision,
+    facts_if_decided,
     first_time_devices,
     uses_first_time,
 )
+from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.insights import wording
 from postbacks.models import (
@@ -33,6 +36,7 @@ from postbacks.models import (
     PostbackStatus,
     RuleDevice,
     RuleStatus,
+    SkipReason,
     UndecidedEvent,
 )
 from postbacks.models.events import ERASED
@@ -48,6 +52,7 @@ from postbacks.rulebook.postback_reasons import (
     skip_reason_sentence,
     version_of,
 )
+from postbacks.rulebook.refusal_details import RefusalWording, skip_refusal_of
 from postbacks.rulebook.versions import RuleState, RuleThenAndNow, rules_then_and_now
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import InstallContext, install_context
@@ -84,19 +89,37 @@ _NOT_LOOKED_AT = Refusal(
     "The rules before this one took too long to look at. Archive rules that are not needed, or "
     "make their conditions simpler.",
 )
+_REFUSED_AS_FORGOTTEN = Refusal(
+    "device_forgotten", "The device was forgotten, so the event would be refused on arrival."
+)
+_SKIPS = frozenset(SkipReason.values)
 _ROUNDING = timedelta(milliseconds=1)  # of the time at which an event was received
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a rule would do with the event if it came now, and the reasons."""
+
+    decision: RuleDecision
+    reasons: tuple[Refusal, ...]
+
+    @property
+    def label(self) -> str:
+        return self.decision.foreseen_label
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """One rule's decision about an event, and the reasons.
 
-    `postback` is None if the rule made none; `empty_macros` have no value in its request.
+    `if_it_came_now` is judged by the rule and the install's credit of today. `postback` is None if
+    the rule made none; `empty_macros` have no value in its request.
     """
 
     rule: CallbackRule
     decision: RuleDecision
     reasons: tuple[Refusal, ...]
+    if_it_came_now: Foreseen
     postback: Postback | None = None
     empty_macros: EmptyMacros = ()
 
@@ -104,6 +127,11 @@ class Explanation:
     def changed_since(self) -> str:
         """Return how today's rule would decide, empty if no otherwise."""
         return next((r.detail for r in self.reasons if r.code == CHANGED_SINCE), "")
+
+    @property
+    def decided(self) -> tuple[Refusal, ...]:
+        """Return the reasons for the decision, without what would be different today."""
+        return tuple(reason for reason in self.reasons if reason.code != CHANGED_SINCE)
 
 
 def explain(event: Event, *, partner_id: int | None = None) -> list[Explanation]:
@@ -185,6 +213,8 @@ class _Judge:
     rates: RatesOfDays
     is_undecided: bool
     served: Set[int]
+    words_then: RefusalWording
+    words_now: RefusalWording
     began: float = field(default_factory=time.thread_time)
 
     @classmethod
@@ -192,12 +222,16 @@ class _Judge:
         cls, event: StoredEvent, rules: Sequence[CallbackRule], *, decided_at: datetime
     ) -> "_Judge":
         known_install = foresee_installs([event], KnownInstalls()).get(event.id)
+        install_then = install_context(event, _credited_at(known_install, decided_at))
+        install_now = install_context(event, known_install)
         return cls(
             event=event,
             decided_at=decided_at,
             now=datetime.now(UTC),
-            install_then=install_context(event, _credited_at(known_install, decided_at)),
-            install_now=install_context(event, known_install),
+            install_then=install_then,
+            install_now=install_now,
+            words_then=RefusalWording(event, install_then),
+            words_now=RefusalWording(event, install_now),
             rates=load_rates([event.event_time] if event.has_money else []),
             is_undecided=UndecidedEvent.objects.filter(pk=event.id).exists(),
             served=set(
@@ -212,14 +246,47 @@ class _Judge:
         return self.event.device.startswith(ERASED)
 
     def refusals_then(self, rule: RuleThenAndNow) -> tuple[Refusal, ...]:
-        refusals = self._refusals(rule.then, self.install_then, self.decided_at)
+        refusals = self._refusals(rule.rule, rule.then, self.install_then, self.decided_at)
         if rule.then.status == RuleStatus.SUSPENDED and not rule.then.is_partner_archived:
             return tuple(refusals)  # it decides all the same, and holds
         return (*_switched_off(rule.then, _WAS_OFF), *refusals)
 
     def refusals_now(self, rule: RuleThenAndNow) -> tuple[Refusal, ...]:
-        refusals = self._refusals(rule.now, self.install_now, self.now)
+        refusals = self._refusals(rule.rule, rule.now, self.install_now, self.now)
         return (*_switched_off(rule.now, OFF), *refusals)
+
+    def foreseen(self, rule: RuleThenAndNow) -> Foreseen:
+        """Say what the rule would do with the event if it came now."""
+        if self.is_erased:
+            return Foreseen(RuleDecision.NOT_MATCHED, (_REFUSED_AS_FORGOTTEN,))
+        refusals = self.refusals_now(rule)
+        if not refusals:
+            return Foreseen(RuleDecision.PENDING, (_wanted(rule.rule),))
+        codes = {refusal.code for refusal in refusals}
+        if codes == {RuleStatus.SUSPENDED}:
+            return Foreseen(RuleDecision.HELD, refusals)
+        is_skip = codes <= _SKIPS
+        return Foreseen(RuleDecision.SKIPPED if is_skip else RuleDecision.NOT_MATCHED, refusals)
+
+    def skip_of(self, rule: RuleThenAndNow, postback: Postback) -> Refusal | None:
+        """Return why a postback was skipped, with the evidence; None where it is no longer known.
+
+        A rule may have changed between the decision and the skip.
+        """
+        for state in (rule.then, rule.now):
+            if state.compiled is None:
+                continue
+            facts = facts_if_decided(
+                state.compiled,
+                self.event,
+                self.install_then,
+                postback=postback.public_id,
+                now=postback.created_at,
+            )
+            rates = self.rates.of(self.event.event_time, known_at=postback.created_at)
+            if refusal := skip_refusal_of(postback.reason, state.compiled, facts, rates):
+                return refusal
+        return None
 
     def differences(self, rule: RuleThenAndNow) -> Iterator[str]:
         """Yield what is other today than it was."""
@@ -236,25 +303,37 @@ class _Judge:
             yield "the install is credited otherwise today"
 
     def _refusals(
-        self, state: RuleState, install: InstallContext, moment: datetime
+        self, rule: CallbackRule, state: RuleState, install: InstallContext, moment: datetime
     ) -> Sequence[Refusal]:
         if state.compiled is None:
             return (_UNREADABLE,)
+        words = self.words_then if install is self.install_then else self.words_now
+        scope = state.compiled.definition.attribution_scope
+        refusals = self._plain_refusals(state.compiled, install, moment)
+        return [words.named(refusal, rule, scope) for refusal in refusals]
+
+    def _plain_refusals(
+        self, rule: CompiledRule, install: InstallContext, moment: datetime
+    ) -> Sequence[Refusal]:
         if time.thread_time() - self.began > _PATIENCE_SECONDS:
             return (_NOT_LOOKED_AT,)
         rates = self.rates.of(self.event.event_time, known_at=moment)
         try:
             refusals, decision = all_refusals_and_decision(
-                state.compiled, self.event, install, now=moment, rates=rates
+                rule, self.event, install, now=moment, rates=rates
             )
         except Exception:
-            rule_id = state.compiled.rule_id
-            logger.exception("Rule %d could not be applied to an event", rule_id)
+            logger.exception("Rule %d could not be applied to an event", rule.rule_id)
             return (_UNREADABLE,)
         if refusals or decision is None:
             return refusals
         if decision.reason:
-            return (Refusal(decision.reason, skip_reason_sentence(decision.reason)),)
+            facts = facts_if_decided(
+                rule, self.event, install, postback=UUID(decision.public_id), now=moment
+            )
+            evident = skip_refusal_of(decision.reason, rule, facts, rates)
+            plain = Refusal(decision.reason, skip_reason_sentence(decision.reason))
+            return (evident or plain,)
         is_served = uses_first_time(decision) and decision.rule.rule_id in self.served
         return (_FIRST_TIME,) if is_served else ()
 
@@ -274,7 +353,10 @@ def _postback_explainer(
             postback, empty=macros, last=attempts.get(postback.pk)
         )
         today = () if judge.is_erased else _otherwise_today(rule, decision, judge)
-        return Explanation(rule.rule, decision, (reason, *today), postback, macros)
+        if decision is RuleDecision.SKIPPED and not judge.is_erased:
+            reason = judge.skip_of(rule, postback) or reason
+        now = judge.foreseen(rule)
+        return Explanation(rule.rule, decision, (reason, *today), now, postback, macros)
 
     return explain_postback
 
@@ -302,19 +384,28 @@ def _would_be_sent(rule: RuleThenAndNow, judge: _Judge) -> Refusal:
 
 def _explain_silence(rule: RuleThenAndNow, judge: _Judge) -> Explanation:
     """Explain why a rule made no postback."""
-    if judge.is_undecided:
-        return Explanation(rule.rule, RuleDecision.HELD, (_UNDECIDED,))
+    decision = RuleDecision.HELD if judge.is_undecided else RuleDecision.NOT_MATCHED
+    reasons = (_UNDECIDED,) if judge.is_undecided else _reasons_of_silence(rule, judge)
+    return Explanation(rule.rule, decision, reasons, judge.foreseen(rule))
+
+
+def _reasons_of_silence(rule: RuleThenAndNow, judge: _Judge) -> tuple[Refusal, ...]:
     if rule.is_newer:
-        return Explanation(rule.rule, RuleDecision.NOT_MATCHED, _newer(judge.refusals_now(rule)))
+        return _newer(judge.refusals_now(rule))
     refusals, notes = judge.refusals_then(rule), tuple(_unknown(rule, judge))
     if not refusals and rule.then.status == RuleStatus.SUSPENDED:
         # Suspended rules decide and hold; before they did, their events made no postback.
         refusals = (Refusal(rule.then.status, _WAS_OFF[rule.then.status]),)
     if not refusals:
-        return Explanation(rule.rule, RuleDecision.NOT_MATCHED, notes or (_UNEXPLAINED,))
+        return notes or (_UNEXPLAINED,)
     wants_now = not judge.is_erased and not judge.refusals_now(rule)
     today = (_would_be_sent(rule, judge),) if wants_now else ()
-    return Explanation(rule.rule, RuleDecision.NOT_MATCHED, (*refusals, *notes, *today))
+    return (*refusals, *notes, *today)
+
+
+def _wanted(rule: CallbackRule) -> Refusal:
+    delay = f" after {wording.seconds(rule.delay_seconds)}" if rule.delay_seconds else ""
+    return Refusal("wanted", f"It would be sent{delay}.")
 
 
 def _newer(refusals_now: tuple[Refusal, ...]) -> tuple[Refusal, ...]:

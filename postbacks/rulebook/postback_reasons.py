@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
+
+from django.utils import timezone
 
 from postbacks.callbacks.credits import KnownCredit, load_credit_versions
 from postbacks.callbacks.currency.stored_rates import load_rates
@@ -28,6 +31,7 @@ from postbacks.models.stored import load_events
 from postbacks.rulebook.breakers import BREAKER_OPEN
 
 _LONGEST_QUOTE = 120
+_SOON = timedelta(seconds=2)
 _MOST_IN_A_SENTENCE = 4
 _WITHOUT_ANSWER = frozenset(
     failure.value
@@ -55,6 +59,30 @@ class RuleDecision(StrEnum):
     SKIPPED = "skipped"
     NOT_MATCHED = "not_matched"
     HELD = "held"
+
+    @property
+    def label(self) -> str:
+        return _LABELS[self]
+
+    @property
+    def foreseen_label(self) -> str:
+        """Return what would be done with an event that came now."""
+        return _FORESEEN.get(self, "It would not be sent")
+
+
+_LABELS: Mapping[RuleDecision, str] = {
+    RuleDecision.PENDING: "Pending",
+    RuleDecision.SENT: "Delivered",
+    RuleDecision.FAILED: "Failed",
+    RuleDecision.SKIPPED: "Skipped",
+    RuleDecision.NOT_MATCHED: "Nothing sent",
+    RuleDecision.HELD: "Held",
+}
+_FORESEEN: Mapping[RuleDecision, str] = {
+    RuleDecision.PENDING: "It would be sent",
+    RuleDecision.SKIPPED: "It would be skipped",
+    RuleDecision.HELD: "It would be held",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +242,20 @@ def _state_of(postback: Postback, last: DeliveryAttempt | None) -> tuple[RuleDec
         decision = RuleDecision.HELD if waits_for_rule else RuleDecision.PENDING
         return decision, Refusal(postback.reason, words.detail)
     if not postback.attempts_made:
-        return RuleDecision.PENDING, Refusal("due", "It is about to be sent.")
+        return RuleDecision.PENDING, Refusal("due", _first_try(postback))
     detail = f"It is tried again after {tries}. {last_answer(last, '')}".strip()
     return RuleDecision.PENDING, Refusal("due", detail)
+
+
+def _first_try(postback: Postback) -> str:
+    """Say when a postback that was never tried is sent, and what it waits for."""
+    due, per_second = postback.next_attempt_at, postback.rule.rate_limit_per_second
+    if due is not None and due > timezone.now() + _SOON:
+        moment = wording.format_moment(timezone.localtime(due), to_seconds=True)
+        return f"It waits for the rule's delay, and is sent at {moment}."
+    if per_second:
+        return f"It is about to be sent: the rule sends at most {per_second:g} a second."
+    return "It is about to be sent."
 
 
 def _first_details(empty: EmptyMacros) -> Iterator[str]:

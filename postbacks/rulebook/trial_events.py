@@ -15,13 +15,7 @@ from apps_registry.models import App
 from postbacks.attribution.installs import KnownInstalls, foresee_installs
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.decisions import all_refusals_and_decision
-from postbacks.callbacks.disclosure import (
-    consent_refusal,
-    empty_macros_of,
-    event_facts,
-    skip_reason,
-    values_for,
-)
+from postbacks.callbacks.disclosure import event_facts, skip_reason
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.rules.compiled import CompiledRule
@@ -33,6 +27,7 @@ from postbacks.intake.events.validation import NO_CURRENCY, check_event, lacks_c
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import Event, SkipReason
 from postbacks.models.stored import load_events, stored_app
+from postbacks.rulebook.refusal_details import skip_refusal
 from postbacks.values.events import ANY_EVENT, INSTALL, LIFE_CYCLE, StoredApp, StoredEvent
 from postbacks.values.install_context import InstallContext, install_context
 
@@ -163,7 +158,7 @@ def _reasons(rule: CompiledRule, trial: TrialEvent) -> Iterator[Refusal]:
         if trial.is_received or refusal.code in _KNOWN_OF_GIVEN:
             yield _named(refusal, trial)
     if reason:
-        yield _skip(SkipReason(reason), rule, trial)
+        yield skip_refusal(SkipReason(reason), rule, trial.facts, trial.rates)
 
 
 def _refusals_and_skip(
@@ -189,26 +184,6 @@ def _named(refusal: Refusal, trial: TrialEvent) -> Refusal:
     if refusal.code != TRIGGER:
         return refusal
     return Refusal(TRIGGER, f"{trial.facts.event.event_name} is not among its events.")
-
-
-def _skip(reason: SkipReason, rule: CompiledRule, trial: TrialEvent) -> Refusal:
-    detail, macro = f"{reason.label}.", ""
-    if reason is SkipReason.NOT_MAPPED:
-        detail = f"The event map does not name {trial.facts.event.event_name}."
-    elif reason is SkipReason.NO_CONSENT:
-        detail = f"The person did not consent ({consent_refusal(rule, trial.facts)})."
-    elif reason is SkipReason.MISSING_MACRO:
-        values = values_for(rule, trial.facts, trial.rates)
-        macro = rule.request.missing_required(values, rates=trial.rates) or ""
-        detail = _why_missing(macro, rule, trial)
-    return Refusal(reason, detail, macro)
-
-
-def _why_missing(macro: str, rule: CompiledRule, trial: TrialEvent) -> str:
-    for empty in empty_macros_of(rule, trial.facts, trial.rates):
-        if empty.macro == macro:
-            return empty.detail
-    return f"{{{{{macro}}}}} is required and has no value."
 
 
 def _rates_at(moment: datetime) -> Rates:

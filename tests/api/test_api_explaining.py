@@ -131,7 +131,7 @@ def test_a_skip_says_why(made: make.Tenant) -> None:
     explained = _explained(made, event_id)[str(rule.public_id)]
 
     assert (explained["decision"], _codes(explained)) == ("skipped", ["missing_macro"])
-    assert explained["reasons"][0]["detail"] == "A required macro has no value."
+    assert explained["reasons"][0]["detail"] == "{{idfv}} has no value: the event has no idfv."
 
 
 def test_the_second_time_of_a_device_is_not_the_first(made: make.Tenant) -> None:

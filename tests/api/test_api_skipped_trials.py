@@ -197,7 +197,7 @@ def test_personal_data_stay_out_of_a_test_of_who_did_not_consent(partners: Partn
     [
         ({"attribution_scope": "any_attributed"}, "this one is organic"),
         ({"attribution_scope": "partner"}, "no install of this device is known"),
-        ({"window_days": 7}, "not within the last 7 days"),
+        ({"window_days": 7}, "7 days after the install; no install of this device is known"),
         ({"sampling_percent": 0}, "not among the 0 %"),
         ({"triggers": ["registration"]}, "purchase is not among its events"),
         ({"url": "?l={{params.level!}}"}, "{{params.level}} has no value"),

@@ -57,7 +57,7 @@ _FIELD_LABELS = {
 class EventDetail:
     """An event with its fields, its JSON as stored, its postbacks and its install.
 
-    `silent` are the rules of its app that sent nothing, with their reasons.
+    `explained` are the rules of its app with their reasons, `silent_count` of which sent nothing.
     """
 
     revenue: str
@@ -68,7 +68,8 @@ class EventDetail:
     stored: str
     postbacks: tuple[PostbackRow, ...]
     install: Install | None
-    silent: tuple[Explanation, ...]
+    explained: tuple[Explanation, ...]
+    silent_count: int
     test_device: str
 
 
@@ -102,7 +103,11 @@ def event_detail(event: Event) -> EventDetail:
         device__in=device_spellings(event.device, event.fields),
         event_received_at__lte=event.received_at,
     ).order_by("-number")  # the latest one before the event, for a device that came back
-    explanations = explain(event)
+    explanations = [
+        explained
+        for explained in explain(event)
+        if explained.postback or explained.rule.app_id in {None, event.app_id}
+    ]
     changed_since = {e.postback.pk: e.changed_since for e in explanations if e.postback}
     return EventDetail(
         revenue=wording.revenue(event),
@@ -116,11 +121,8 @@ def event_detail(event: Event) -> EventDetail:
             for postback in rows
         ),
         install=installs.first() if event.device else None,
-        silent=tuple(
-            explained
-            for explained in explanations
-            if explained.postback is None and explained.rule.app_id in {None, event.app_id}
-        ),
+        explained=tuple(explanations),
+        silent_count=sum(explained.postback is None for explained in explanations),
         test_device=marks_of_events([event]).get(event.pk, ""),
     )
 

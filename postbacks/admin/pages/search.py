@@ -10,8 +10,10 @@ from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.admin.logs.base import row_address
 from postbacks.insights.device_story import StoryEntry, story_of_device, story_of_install
-from postbacks.insights.search import LONGEST, MatchKind, SearchMatch, search
-from postbacks.models import Install
+from postbacks.insights.search import LONGEST, Matches, MatchKind, SearchMatch, search
+from postbacks.insights.touchpoint_outcomes import outcomes_of
+from postbacks.models import Install, Touchpoint
+from postbacks.rulebook.partner_answer import answer_partner
 
 _OF_DEVICES = {MatchKind.INSTALL, MatchKind.EVENT, MatchKind.TOUCHPOINT, MatchKind.REFUSED_EVENT}
 
@@ -28,6 +30,7 @@ def search_page(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(row_address(results.only.row))
     context = {
         **admin.site.each_context(request),
+        **_answer_of(results),
         "title": "Search",
         "text": text[:LONGEST],
         "find_text": text[:LONGEST],
@@ -38,6 +41,19 @@ def search_page(request: HttpRequest) -> HttpResponse:
         "has_device": any(match.kind in _OF_DEVICES for match in results.matches),
     }
     return TemplateResponse(request, "admin/search/results.html", context)
+
+
+def _answer_of(results: Matches) -> dict[str, object]:
+    """Return what a partner is answered that asks after this click, if there is one click."""
+    rows = [match.row for match in results.matches if isinstance(match.row, Touchpoint)]
+    if len(rows) != 1:
+        return {}
+    outcome = outcomes_of(rows)[rows[0].public_id]
+    return {
+        "touchpoint": rows[0],
+        "outcome": outcome,
+        "answer": answer_partner(rows[0], outcome),
+    }
 
 
 @require_safe

@@ -126,6 +126,13 @@ class EmptyMacroSerializer(serializers.Serializer):
     detail = serializers.CharField()
 
 
+class ForeseenSerializer(serializers.Serializer):
+    """What a rule would do with an event that came now."""
+
+    decision = serializers.ChoiceField([decision.value for decision in RuleDecision])
+    reasons = ReasonSerializer(many=True)
+
+
 class ExplainedSerializer(serializers.Serializer):
     """What one rule decided about an event."""
 
@@ -133,6 +140,9 @@ class ExplainedSerializer(serializers.Serializer):
     rule_name = serializers.CharField(source="rule.name")
     decision = serializers.ChoiceField([decision.value for decision in RuleDecision])
     reasons = ReasonSerializer(many=True)
+    if_it_came_now = ForeseenSerializer(
+        help_text="What the rule would do with it by its version, status and credit of today."
+    )
     postback = PublicIdField(
         read_only=True, allow_null=True, help_text="The postback, if there is one."
     )

@@ -119,7 +119,10 @@ def _explain_app(rule: RuleDefinition, event: EventContext) -> str:
 
 
 def _explain_trigger(rule: RuleDefinition, event: EventContext) -> str:
-    return f"The rule is for {', '.join(rule.triggers)}; the event is {event.event_name}."
+    what = f"the event is {event.event_name}"
+    if event.event_name in {INSTALL, OPEN} and INSTALL in rule.triggers:
+        what = f"this {event.event_name} is {_OPENINGS.get(event.began_kind, _KNOWN_BEFORE)}"
+    return f"The rule is for {', '.join(rule.triggers)}; {what}."
 
 
 def _explain_scope(rule: RuleDefinition, event: EventContext) -> str:
@@ -129,12 +132,19 @@ def _explain_scope(rule: RuleDefinition, event: EventContext) -> str:
 
 
 def _explain_window(rule: RuleDefinition, event: EventContext) -> str:
-    return f"The install is not within the last {rule.window_days} days."
+    window = f"{rule.window_days} day{'' if rule.window_days == 1 else 's'}"
+    if event.installed_at is None:
+        return f"The rule sends for {window} after the install; no install of this device is known."
+    days = (event.event_time - event.installed_at) / timedelta(days=1)
+    return f"The rule sends for {window} after the install; the event came {days:.1f} days after."
 
 
 def _explain_sampling(rule: RuleDefinition, event: EventContext) -> str:
     return f"The device is not among the {rule.sampling_percent} % that are sent."
 
+
+_KNOWN_BEFORE: Final = "of a device that was known before"
+_OPENINGS: Final = {"reinstall": "a reinstall", "reattribution": "a reattribution"}
 
 _OUT_OF_SCOPE: Final = {
     AttributionScope.PARTNER: (
