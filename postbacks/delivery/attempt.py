@@ -221,6 +221,7 @@ def _result(
         kind=lease.kind,
         started_at=started_at,
         duration_ms=reply.duration_ms,
+        timings=reply.timings,
         outcome=Outcome.FAILED if gave_up else verdict.outcome,
         status=PostbackStatus.FAILED if gave_up else _STATUS_AFTER[verdict.outcome],
         status_code=reply.status_code,

@@ -42,6 +42,7 @@ class AttemptResult:
     kind: str
     started_at: datetime
     duration_ms: int
+    timings: int | None
     outcome: str
     status: str
     status_code: int | None

@@ -10,6 +10,7 @@ from apps_registry.tenancy import TenantModel
 from postbacks.models.events import Event
 from postbacks.models.installs import Install
 from postbacks.models.rules import CallbackRule
+from postbacks.values.request_timings import RequestTimings, unpack
 
 
 class PostbackStatus(models.TextChoices):
@@ -118,6 +119,9 @@ class DeliveryAttempt(TenantModel):
     kind = models.CharField(max_length=8, choices=AttemptKind.choices)
     started_at = models.DateTimeField()
     duration_ms = models.PositiveIntegerField()
+    packed_timings = models.BigIntegerField(
+        null=True, db_column="timings"
+    )  # of `values.request_timings`; null: not measured, or nothing was begun
     outcome = models.CharField(max_length=16)
     status_code = models.PositiveSmallIntegerField(null=True)
     error = models.CharField(max_length=64, blank=True)
@@ -128,6 +132,10 @@ class DeliveryAttempt(TenantModel):
     class Meta(TenantModel.Meta):
         db_table = "delivery_attempt"
         ordering = ["number"]
+
+    @property
+    def timings(self) -> RequestTimings | None:
+        return None if self.packed_timings is None else unpack(self.packed_timings)
 
     def __str__(self) -> str:
         return f"Attempt {self.number}: {self.outcome}"

@@ -286,6 +286,7 @@ def attempt_of(finished: AttemptResult) -> DeliveryAttempt:
         kind=AttemptKind.TEST,
         started_at=finished.started_at,
         duration_ms=finished.duration_ms,
+        packed_timings=finished.timings,
         outcome=finished.outcome,
         status_code=finished.status_code,
         error=finished.error,

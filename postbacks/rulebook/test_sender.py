@@ -211,6 +211,7 @@ def _unsent(row: TestSend, detail: str) -> AttemptResult:
         kind=AttemptKind.TEST,
         started_at=datetime.now(UTC),
         duration_ms=0,
+        timings=None,
         outcome=Outcome.FAILED,
         status=PostbackStatus.FAILED,
         status_code=None,

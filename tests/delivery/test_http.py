@@ -29,6 +29,7 @@ from postbacks.delivery.http.response import (
 )
 from postbacks.delivery.http.transport import Transport
 from postbacks.values.outgoing_request import OutgoingRequest
+from postbacks.values.request_timings import unpack
 from tests.delivery.partner_server import Partners
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -144,6 +145,35 @@ def test_a_connection_serves_many_requests(
     assert (len(partner.requests), partner.connections) == (6, 1)
 
 
+def test_the_parts_of_its_time_are_those_that_there_were(
+    delivery_sender: Transport, delivery_partners: Partners, names: Names
+) -> None:
+    """Only the first request of a name looks it up and opens a connection."""
+    partner = delivery_partners.answering(OK, OK)
+    names.answer("partner.example", ["127.0.0.1"])
+    request = get(partner.url(host="partner.example"))
+
+    first, second = (unpack(delivery_sender.send(request).timings or 0) for _ in range(2))
+
+    assert None not in (first.dns_ms, first.connect_ms, first.first_byte_ms)
+    assert first.tls_ms is None
+    assert not first.is_reused
+    assert (second.dns_ms, second.connect_ms, second.tls_ms) == (None, None, None)
+    assert second.is_reused
+
+
+def test_without_an_answer_there_is_no_first_byte(
+    delivery_sender: Transport, delivery_partners: Partners
+) -> None:
+    partner = delivery_partners.silent()
+
+    reply = delivery_sender.send(get(partner.url()), timeout=SHORT)
+
+    timings = unpack(reply.timings or 0)
+    assert timings.connect_ms is not None
+    assert (timings.dns_ms, timings.tls_ms, timings.first_byte_ms) == (None, None, None)
+
+
 def test_threads_share_a_sender(delivery_sender: Transport, delivery_partners: Partners) -> None:
     partner = delivery_partners.answering(OK)
 
@@ -257,13 +287,14 @@ def test_authors_can_not_tell_an_inner_name_from_one_that_is_nowhere(
     hosts = ["inner.example", "meta.example", "mixed.example", "port.example:22", "db.internal"]
 
     told = {
-        (reply.error, reply.detail, reply.peer, reply.status_code)
+        (reply.error, reply.detail, reply.peer, reply.status_code, reply.timings)
         for host in [*hosts, "localhost", "intranet", "nowhere.example"]
         for url in [f"http://{host}/"]
         for reply in [told_to_authors(delivery_public_sender.send(get(url)), url)]
     }
 
-    assert told == {(TransportFailure.DNS, "The partner's host name has no address.", None, None)}
+    no_address = "The partner's host name has no address."
+    assert told == {(TransportFailure.DNS, no_address, None, None, None)}
 
 
 def test_a_port_that_is_not_the_webs_is_refused(
@@ -893,6 +924,7 @@ def test_tls_is_verified_and_kept_alive(
     assert [(reply.status_code, reply.body) for reply in replies] == [(200, b"ok")] * 3
     assert partner.connections == 1
     assert asked_for == ["partner.example"]
+    assert [unpack(reply.timings or 0).tls_ms is None for reply in replies] == [False, True, True]
 
 
 def test_a_certificate_for_another_name_is_refused(

@@ -162,6 +162,10 @@ ATTEMPTS: Columns = {
     "Try": lambda row: row.number,
     "Kind": DeliveryAttempt.get_kind_display,
     "Took (ms)": lambda row: row.duration_ms,
+    "DNS (ms)": lambda row: row.timings and row.timings.dns_ms,
+    "Connect (ms)": lambda row: row.timings and row.timings.connect_ms,
+    "TLS (ms)": lambda row: row.timings and row.timings.tls_ms,
+    "First byte (ms)": lambda row: row.timings and row.timings.first_byte_ms,
     "Postback ID": lambda row: row.postback.public_id,
 }
 

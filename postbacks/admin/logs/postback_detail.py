@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps_registry.admin_base.theme import Tone
+from postbacks.admin.logs.attempt_timings import AttemptTimings, timings_view
 from postbacks.admin.logs.http_exchange import (
     RequestView,
     ResponseView,
@@ -123,6 +124,7 @@ class AttemptView:
     request: RequestView | None
     response: ResponseView | None
     timeout_seconds: int
+    timings: AttemptTimings | None = None
     rule_version: int | None = None
     differences: Sequence[RequestDifference] = ()
     empty_macros: EmptyMacros = ()
@@ -231,6 +233,7 @@ def attempt_view(
         response=response_view(attempt.response),
         empty_macros=empty_macros if attempt.request else (),
         timeout_seconds=timeout,
+        timings=timings_view(attempt),
     )
 
 

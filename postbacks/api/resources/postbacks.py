@@ -68,6 +68,21 @@ class DifferenceSerializer(serializers.Serializer):
     after = serializers.CharField(allow_null=True)
 
 
+class TimingsSerializer(serializers.Serializer):
+    """Milliseconds of a request's parts, null of one that there was not.
+
+    `first_byte_ms` counts from the beginning, `duration_ms` of the attempt is the whole.
+    """
+
+    dns_ms = serializers.IntegerField(allow_null=True)
+    connect_ms = serializers.IntegerField(allow_null=True)
+    tls_ms = serializers.IntegerField(allow_null=True)
+    first_byte_ms = serializers.IntegerField(allow_null=True)
+    reused = serializers.BooleanField(
+        source="is_reused", help_text="The connection was kept from a request before."
+    )
+
+
 class AttemptListSerializer(serializers.ListSerializer):
     """The attempts of one postback in their order, each with its differences."""
 
@@ -93,6 +108,7 @@ class AttemptSerializer(serializers.ModelSerializer):
     started_at = MillisecondDateTimeField()
     error = EmptyAsNullField(allow_null=True)
     detail = EmptyAsNullField(allow_null=True)
+    timings = TimingsSerializer(allow_null=True, read_only=True)
     request = LoggedRequestSerializer()
     response = LoggedResponseSerializer()
 
@@ -100,8 +116,8 @@ class AttemptSerializer(serializers.ModelSerializer):
         model = DeliveryAttempt
         list_serializer_class = AttemptListSerializer
         fields = (
-            *("number", "rule_version", "kind", "started_at", "duration_ms", "outcome"),
-            *("status_code", "error", "detail", "request", "response", "differences"),
+            *("number", "rule_version", "kind", "started_at", "duration_ms", "timings"),
+            *("outcome", "status_code", "error", "detail", "request", "response", "differences"),
         )
 
     @extend_schema_field(DifferenceSerializer(many=True))

@@ -83,9 +83,9 @@ def told_to_authors(reply: Reply, url: str) -> Reply:
     A name that leads where we may not go is answered like one without an address: by the
     difference they could find out which names the network behind us has.
     """
-    if reply.error is not TransportFailure.BLOCKED or origin_of(url).address is not None:
-        return reply
-    return replace(reply, error=TransportFailure.DNS, detail=_NO_ADDRESS)
+    if reply.error is TransportFailure.BLOCKED and origin_of(url).address is None:
+        reply = replace(reply, error=TransportFailure.DNS, detail=_NO_ADDRESS)
+    return replace(reply, timings=None) if reply.error is TransportFailure.DNS else reply
 
 
 def no_connection() -> Undelivered:

@@ -38,6 +38,7 @@ from postbacks.delivery.http.response import (
 )
 from postbacks.delivery.http.transport import Done
 from postbacks.values.outgoing_request import OutgoingRequest
+from postbacks.values.request_timings import pack
 
 _CurlAddress = tuple[int, int, int, tuple[str, int] | tuple[str, int, int, int]]
 
@@ -98,6 +99,8 @@ class CurlExchange:
     is_open: bool = True
     tries: int = 0
     peer: str | None = None
+    asked_at: float | None = None  # for the addresses of its name
+    dns_seconds: float | None = None
     handle: "CurlHandle | None" = None
     host: CurlHost | None = None
 
@@ -341,6 +344,7 @@ class CurlHandle:
         retry_after = None
         if "retry-after" in merged:
             retry_after = seconds_to_wait(merged["retry-after"][1])
+        elapsed = monotonic() - exchange.started
         return Reply(
             status_code=head.status,
             headers=head.headers,
@@ -348,9 +352,26 @@ class CurlHandle:
             truncated=more or self._is_cut,
             error=error.failure if error else None,
             detail=error.detail if error else "",
-            duration_ms=milliseconds_since(exchange.started),
+            duration_ms=round(elapsed * 1000),
+            timings=self._timings(exchange, elapsed, has_answer=head.status is not None),
             peer=exchange.peer,
             retry_after=retry_after,
+        )
+
+    def _timings(self, exchange: CurlExchange, elapsed: float, *, has_answer: bool) -> int:
+        """Return when what happened; libcurl counts from the beginning of the last try."""
+        get = self.curl.getinfo
+        first_byte = None
+        if has_answer:
+            first_byte = elapsed - (get(pycurl.TOTAL_TIME) - get(pycurl.STARTTRANSFER_TIME))
+        if not self.has_opened:
+            return pack(dns=exchange.dns_seconds, first_byte=first_byte)
+        connected, secured = get(pycurl.CONNECT_TIME), get(pycurl.APPCONNECT_TIME)
+        return pack(
+            dns=exchange.dns_seconds,
+            connect=connected or None,
+            tls=secured - connected if secured else None,
+            first_byte=first_byte,
         )
 
 

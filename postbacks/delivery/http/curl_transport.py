@@ -46,6 +46,7 @@ from postbacks.delivery.http.response import INTERNAL_FAILURE, Reply, Undelivere
 from postbacks.delivery.http.transport import Done, Transport
 from postbacks.infrastructure.processes import raise_descriptor_limit
 from postbacks.values.outgoing_request import OutgoingRequest
+from postbacks.values.request_timings import pack
 
 logger = logging.getLogger(__name__)
 
@@ -290,6 +291,7 @@ class CurlTransport(Transport):
         if timeout <= 0:
             raise out_of_time()
         exchange.is_looking_up = True
+        exchange.asked_at = monotonic()
         self._set_deadline(exchange, timeout)
         answer = self._lookup.ask(origin.host, origin.port, timeout=timeout)
         answer.add_done_callback(partial(self._note_answer, exchange))
@@ -319,6 +321,8 @@ class CurlTransport(Transport):
 
     def _allow(self, exchange: CurlExchange, addresses: Answer) -> None:
         origin = exchange.origin
+        if exchange.asked_at is not None:
+            exchange.dns_seconds = monotonic() - exchange.asked_at
         if self._proxy is None:
             self._guard.check_addresses(origin, addresses)
         exchange.addresses = addresses[:_MOST_ADDRESSES_TRIED]
@@ -414,6 +418,7 @@ class CurlTransport(Transport):
                 error=undelivered.failure,
                 detail=undelivered.detail,
                 duration_ms=milliseconds_since(exchange.started),
+                timings=_timings_without_answer(exchange),
                 peer=exchange.peer,
             ),
         )
@@ -446,6 +451,10 @@ def _bundle(ca_file: str | None) -> str:
     with NamedTemporaryFile("w", prefix="postbacks-roots-", suffix=".pem", delete=False) as bundle:
         bundle.write(Path(certifi.where()).read_text() + Path(ca_file).read_text())
     return bundle.name
+
+
+def _timings_without_answer(exchange: CurlExchange) -> int | None:
+    return None if exchange.dns_seconds is None else pack(dns=exchange.dns_seconds)
 
 
 def _literal_of(address: SocketAddress) -> str:

@@ -8,7 +8,6 @@ import http.client
 import logging
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -44,6 +43,7 @@ from postbacks.delivery.http.response import (
 from postbacks.delivery.http.sockets import CURRENT, Dialer, Exchange, TimedSocket, TimedTLSSocket
 from postbacks.delivery.http.transport import Done, Transport
 from postbacks.values.outgoing_request import OutgoingRequest
+from postbacks.values.request_timings import pack
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +98,10 @@ class RequestsTransport(Transport):
             reply = self._reply(_prepared(request), exchange)
         finally:
             CURRENT.reset(token)
-        duration = round((monotonic() - started) * 1000)
-        return replace(reply, duration_ms=duration, peer=exchange.peer)
+        reply.duration_ms = round((monotonic() - started) * 1000)
+        reply.timings = _timings(exchange, started)
+        reply.peer = exchange.peer
+        return reply
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -131,6 +133,15 @@ class RequestsTransport(Transport):
                 raise
         exchange.fresh_only = True
         return self._adapter.answer(prepared)
+
+
+def _timings(exchange: Exchange, started: float) -> int:
+    return pack(
+        dns=exchange.dns_seconds,
+        connect=exchange.connect_seconds,
+        tls=exchange.tls_seconds,
+        first_byte=None if exchange.answered_at is None else exchange.answered_at - started,
+    )
 
 
 def _prepared(request: OutgoingRequest) -> PreparedRequest:

@@ -75,7 +75,8 @@ class Reply:
 
     `headers` are at most 64 of 8 KiB each, without control characters; `body` is at most 64 KiB
     and `truncated` says that there was more; `detail` is a sentence for people, empty without an
-    error; `peer` is the IP address talked to; `retry_after` is in seconds from now.
+    error; `peer` is the IP address talked to; `retry_after` is in seconds from now; `timings` are
+    those of `values.request_timings`, None where nothing was begun.
     """
 
     status_code: int | None = None
@@ -85,6 +86,7 @@ class Reply:
     error: TransportFailure | None = None
     detail: str = ""
     duration_ms: int = 0
+    timings: int | None = None
     peer: str | None = None
     retry_after: float | None = None
 

@@ -52,6 +52,10 @@ class Exchange:
     opened: bool = False
     received: int = 0
     peer: str | None = None
+    dns_seconds: float | None = None
+    connect_seconds: float | None = None
+    tls_seconds: float | None = None
+    answered_at: float | None = None  # the first byte of the answer
 
     def remaining(self) -> float:
         """Return the seconds left. Raises Undelivered when there are none."""
@@ -62,6 +66,8 @@ class Exchange:
 
     def count(self, received: int) -> None:
         """Count bytes of the answer. Raises Undelivered for an answer that never ends."""
+        if self.answered_at is None:
+            self.answered_at = monotonic()
         self.received += received
         if self.received > MOST_WIRE_BYTES:
             raise too_long()
@@ -122,9 +128,12 @@ class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
             raise
 
     def _shake_hands(self, block: bool) -> None:
-        self.limit(CURRENT.get().remaining())
+        exchange = CURRENT.get()
+        self.limit(exchange.remaining())
+        began = monotonic()
         try:
             super().do_handshake(block)
+            exchange.tls_seconds = monotonic() - began
         except TimeoutError:
             raise out_of_time() from None
         except ssl.SSLCertVerificationError as error:
@@ -154,7 +163,10 @@ class Dialer:
         exchange.opened = True
         if self.proxy is not None:
             return self._open_tunnel(exchange, self.proxy)
-        connected, exchange.peer = self._open_any(self._allowed_addresses(exchange), exchange)
+        addresses = self._allowed_addresses(exchange)
+        began = monotonic()
+        connected, exchange.peer = self._open_any(addresses, exchange)
+        exchange.connect_seconds = monotonic() - began
         if connected is None:
             exchange.remaining()
             raise no_connection()
@@ -176,6 +188,7 @@ class Dialer:
             addresses = literal(proxy.origin) or self._answer(proxy.origin, exchange)
         except (OSError, UnicodeError):
             raise proxy_failure("could not be looked up") from None
+        began = monotonic()
         connected, _ = self._open_any(addresses, exchange)
         if connected is None:
             raise proxy_failure("could not be reached")
@@ -188,6 +201,7 @@ class Dialer:
         except Undelivered:
             connected.close()
             raise
+        exchange.connect_seconds, exchange.answered_at = monotonic() - began, None
         return connected
 
     def _allowed_addresses(self, exchange: Exchange) -> Answer:
@@ -206,7 +220,10 @@ class Dialer:
 
     def _answer(self, origin: Origin, exchange: Exchange) -> Answer:
         timeout = min(self.resolve_timeout, exchange.remaining())
-        return self.lookup.resolve(origin.host, origin.port, timeout=timeout)
+        began = monotonic()
+        answer = self.lookup.resolve(origin.host, origin.port, timeout=timeout)
+        exchange.dns_seconds = monotonic() - began
+        return answer
 
 
 def _receive(connected: TimedSocket, count: int) -> bytes:

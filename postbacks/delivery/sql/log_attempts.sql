@@ -3,8 +3,8 @@ WITH input AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
         organization_id bigint, postback_id bigint, event_received_at timestamptz, rule_id bigint,
         claim_id uuid, number integer, rule_version integer, kind text, started_at timestamptz,
-        duration_ms integer, outcome text, status text, status_code smallint, error text,
-        detail text, request jsonb, response jsonb, fingerprint text, wait_seconds float8,
+        duration_ms integer, timings bigint, outcome text, status text, status_code smallint,
+        error text, detail text, request jsonb, response jsonb, fingerprint text, wait_seconds float8,
         suspend_rule boolean, uses_up_try boolean
     )
 ), finished AS (
@@ -38,10 +38,10 @@ WITH input AS MATERIALIZED (
 ), logged AS (
     INSERT INTO delivery_attempt (
         organization_id, postback_id, event_received_at, number, rule_version, kind, started_at,
-        duration_ms, outcome, status_code, error, detail, request, response
+        duration_ms, timings, outcome, status_code, error, detail, request, response
     )
     SELECT organization_id, postback_id, event_received_at, number, rule_version, kind, started_at,
-           duration_ms, outcome, status_code, error, detail, request, response
+           duration_ms, timings, outcome, status_code, error, detail, request, response
     FROM attempt
 ), suspended AS (
     UPDATE callback_rule SET status = :'RuleStatus.SUSPENDED', suspension_told_at = NULL
