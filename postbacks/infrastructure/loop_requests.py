@@ -13,6 +13,7 @@ from typing import Final
 
 from greenlet import getcurrent, greenlet
 
+MOST_IDLE: Final = 64  # greenlets that are kept for further requests
 MOST_OF_A_TURN: Final = 32  # requests that begin; then what they store is written meanwhile
 
 
@@ -21,9 +22,18 @@ class NeedsThread(BaseException):  # no error, and no handler of errors may take
 
 
 class LoopRequest(greenlet):  # type: ignore[misc]  # greenlet is not typed
-    """A request that the loop runs."""
+    """Runs a request of the loop; and, when that has ended, others after it."""
 
     loop: "Loop"
+    call: Callable[[], None]
+
+    def run(self) -> None:
+        """Run one request after the other; between them the loop goes on."""
+        while True:
+            self.call()
+            if not self.loop.keep(self):
+                return
+            self.parent.switch()
 
 
 def running() -> LoopRequest | None:
@@ -89,18 +99,27 @@ class Loop:
         self._waiting: dict[LoopTurn, None] = {}
         self._at_end: dict[Callable[[], None], None] = {}
         self._begun = 0
+        self._idle: list[LoopRequest] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def run(self, request: Callable[[], None]) -> None:
         """Run a request until it ends or waits for the first time."""
-        begun = LoopRequest(request)
-        begun.loop = self
-        begun.switch()
+        runner = self._idle.pop() if self._idle else LoopRequest()
+        runner.loop, runner.call = self, request
+        runner.gr_context = None  # no request sees what one before it has set
+        runner.switch()
         self._begun += 1
         if self._begun >= MOST_OF_A_TURN:
             self.end_turn()
+
+    def keep(self, ended: LoopRequest) -> bool:
+        """Keep what has ended for another request: Python maps a stack anew for each greenlet."""
+        has_room = len(self._idle) < MOST_IDLE
+        if has_room:
+            self._idle.append(ended)
+        return has_room
 
     def wait(self, turn: LoopTurn) -> None:
         """Leave the request that calls, until its turn comes or its time is over."""

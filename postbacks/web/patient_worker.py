@@ -77,6 +77,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self._looks_at = 0.0
         self._of_thread = threading.local()
         self._may_wait = threading.BoundedSemaphore(max(1, self.cfg.threads // 2))
+        self._keepalive: int = self.cfg.keepalive  # which gunicorn looks up slowly
         self._loop = Loop(lambda: self.method_queue.defer(self._loop.go_on))
         # TLS, HTTP/2 and a proxy's line come before or in place of what is read here.
         self._is_patient = (
@@ -147,13 +148,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
             self._make_room()
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
-        """Wait for the next request of a connection that was kept."""
+        """Take what has come of a request; a connection that was kept begins its next one."""
         if not self._is_patient:
             super().on_client_socket_readable(conn, client)
-            return
-        self.poller.unregister(client)
-        self.keepalived_conns.remove(conn)
-        self._wait_for_request(conn)
+        elif (arriving := self._arriving.get(conn)) is not None:
+            self._receive(arriving)
+        elif conn.is_kept:
+            conn.is_kept = False
+            self.keepalived_conns.remove(conn)
+            self._wait_for_request(conn)
+        else:  # behind a request that the loop still runs
+            self._unwatch(conn)
 
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
         """Keep a connection for its next request, or close it."""
@@ -181,13 +186,23 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 
     def _keep(self, conn: Connection) -> None:
         """Wait for the next request of a connection, as gunicorn does."""
-        conn.set_timeout()
-        if not self.alive:
-            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+        seconds = self._keepalive if self.alive else min(self._keepalive, STOP_KEEPALIVE_LINGER)
+        conn.timeout = time.monotonic() + seconds
+        conn.is_kept = True
         self.keepalived_conns.append(conn)
-        self.poller.register(
-            conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn)
-        )
+        self._watch(conn)
+
+    def _watch(self, conn: Connection) -> None:
+        """Have the loop look for what comes; while it runs a request itself, it goes on to."""
+        if not conn.is_watched:
+            conn.is_watched = True
+            readable = partial(self.on_client_socket_readable, conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+
+    def _unwatch(self, conn: Connection) -> None:
+        if conn.is_watched:
+            conn.is_watched = False
+            self.poller.unregister(conn.sock)
 
     def murder_pending(self) -> None:
         """Refuse, once a second, what is late; gunicorn calls this in its loop."""
@@ -216,26 +231,28 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         return alive
 
     def _wait_for_request(self, conn: Connection, begun: bytes = b"") -> None:
-        arriving = Arriving(conn, bytearray(begun))
-        self._arriving[conn] = arriving
-        self._arrived_bytes += len(begun)
-        if begun and arriving.is_complete():
-            self._hand_over(arriving)
+        """Answer a request that has come whole, as most do, and wait for what is missing of others.
+
+        A connection whose caller has hung up is closed.
+        """
+        piece = begun or _receive(conn)
+        if piece == b"":
+            self._close(conn)
             return
-        self._receive(arriving)  # most have come with their connection
-        if conn in self._arriving:
-            self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._receive(arriving))
-            arriving.is_watched = True
+        arriving = Arriving(conn, bytearray(piece or b""))
+        if piece and arriving.is_complete():
+            self._begin(arriving)
+            return
+        self._arriving[conn] = arriving
+        self._arrived_bytes += len(arriving.received)
+        self._watch(conn)
+        if piece:
+            self._go_on(arriving)
 
     def _receive(self, arriving: Arriving) -> None:
-        if arriving.connection not in self._arriving:
-            return  # given up by what happened at the same moment
-        try:
-            piece = arriving.connection.sock.recv(PIECE)
-        except (BlockingIOError, InterruptedError):
+        piece = _receive(arriving.connection)
+        if piece is None:
             return
-        except OSError:
-            piece = b""
         arriving.received += piece
         self._arrived_bytes += len(piece)
         if piece:
@@ -261,8 +278,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
                 arriving.connection.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _hand_over(self, arriving: Arriving) -> None:
-        """Begin a request: most of machines' here in the loop, all others in a thread."""
         self._forget(arriving)
+        self._begin(arriving)
+
+    def _begin(self, arriving: Arriving) -> None:
+        """Begin a request: most of machines' here in the loop, all others in a thread."""
         conn = arriving.connection
         conn.held_bytes = len(arriving.received)
         self._arrived_bytes += conn.held_bytes
@@ -285,7 +305,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
     def _run_request(self, arriving: Arriving, environ: "WSGIEnvironment") -> None:
         """Answer a request of the loop, which goes on with others while this one waits."""
         conn = arriving.connection
-        answer = PlainAnswer(environ, is_last=not (self.alive and self.cfg.keepalive))
+        answer = PlainAnswer(environ, is_last=not (self.alive and self._keepalive))
         try:
             body = b"".join(self._application(environ, answer.start))
             conn.sock.sendall(answer.bytes_of(body))
@@ -307,6 +327,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
     def _give_to_thread(self, arriving: Arriving) -> None:
         """Give a request to a thread, which reads it from memory."""
         conn = arriving.connection
+        self._unwatch(conn)
         conn.rest = b""
         if conn.parser is None:
             conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
@@ -350,6 +371,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
                 self.poller.unregister(conn.sock)
                 self._finish(conn, is_kept=is_kept)
 
+        self._unwatch(conn)
         conn.sock.setblocking(False)
         self._unread[conn] = time.monotonic() + SECONDS + len(conn.sock.unsent) / PIECE
         self.poller.register(conn.sock, selectors.EVENT_WRITE, send)
@@ -373,12 +395,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
     def _forget(self, arriving: Arriving) -> None:
         del self._arriving[arriving.connection]
         self._arrived_bytes -= len(arriving.received)
-        if arriving.is_watched:
-            self.poller.unregister(arriving.connection.sock)
 
     def _hang_up(self, conn: Connection) -> None:
         """End what we say, and close once the caller has read it; a reset would take it away."""
         left = _LINGER_BYTES
+        self._unwatch(conn)
 
         def drop(_sock: socket.socket) -> None:
             nonlocal left
@@ -407,8 +428,19 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
     def _close(self, conn: Connection) -> None:
         if self._closing.pop(conn, None) is not None:
             self.poller.unregister(conn.sock)
+        self._unwatch(conn)
         self.nr_conns -= 1
         conn.close()
+
+
+def _receive(conn: Connection) -> bytes | None:
+    """Return what has come on a connection, nothing where it has ended; None while nothing has."""
+    try:
+        return conn.sock.recv(PIECE)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
 
 
 def _answer(status: HTTPStatus, detail: str) -> bytes:

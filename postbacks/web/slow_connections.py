@@ -39,6 +39,8 @@ _EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r)", re.IG
 class Connection(TConn):  # type: ignore[misc]  # gunicorn is not typed
     """A connection, and what is known of its request once a thread has it."""
 
+    is_watched = False  # by the loop, which is told when something comes
+    is_kept = False  # for a next request, of which nothing has come
     is_whole = False
     is_probe = False
     handed_over_at = 0.0
@@ -60,7 +62,6 @@ class Arriving:
 
     connection: Connection
     received: bytearray
-    is_watched: bool = False
     is_whole: bool = False
     began_at: float = field(default_factory=time.monotonic)
     _body_at: int = 0  # where the body begins; 0 until the head is complete
