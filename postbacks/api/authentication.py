@@ -21,7 +21,7 @@ from apps_registry.models.sealed import is_use_noted
 from apps_registry.roles import RIGHTS, Right
 from apps_registry.tenancy import tenant
 from postbacks.api import throttling
-from postbacks.intake.sdk_keys import KnownKey, Reporter, find_key
+from postbacks.intake.sdk_keys import Reporter, find_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ class SdkKeyAuthentication(_SecretAuthentication):
             raise exceptions.PermissionDenied("The app of this SDK key is archived.")
         key.note_use()
         # A server's own address says nothing about the device.
-        address = None if key.is_server else client_address(request)
+        address = None if key.is_server else client_address(request._request)
         throttling.throttle_sdk_key(key, address)
-        return None, _reporter(key, request, address)
+        return None, key.reporter(address, request._request.META.get("HTTP_USER_AGENT"))
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="SDK key"'
@@ -117,7 +117,7 @@ class TokenAuthentication(_SecretAuthentication):
 
 def credential_in_header(request: Request) -> str:
     """Return the credential in `Authorization`: Bearer, or Basic's user name. Raises 401."""
-    header: str = request.META.get("HTTP_AUTHORIZATION", "")
+    header: str = request._request.META.get("HTTP_AUTHORIZATION", "")
     scheme, _, value = header.partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
@@ -153,16 +153,3 @@ def _record_use(token: ApiToken) -> None:
     now = datetime.now(UTC)
     if not is_use_noted(token.last_used_at, now):
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
-
-
-def _reporter(key: KnownKey, request: Request, address: str | None) -> Reporter:
-    return Reporter(
-        organization_id=key.organization_id,
-        app_id=key.app_id,
-        is_server=key.is_server,
-        platform=key.platform,
-        bundle_ids=tuple(key.bundle_ids),
-        ip_address=address,
-        user_agent=None if key.is_server else request.META.get("HTTP_USER_AGENT"),
-        key_id=key.id,
-    )

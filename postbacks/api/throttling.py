@@ -35,7 +35,7 @@ def throttle_sdk_key(key: KnownKey, address: str | None) -> None:
 
 def count_events(reporter: Reporter, count: int) -> None:
     """Count the events of a server's request; the request itself has counted as the first."""
-    if reporter.is_server:
+    if reporter.is_server and count > 1:
         name = _server_key(reporter.organization_id, reporter.key_id)
         limiter.add(name, settings.RATE_LIMIT_SDK_SERVER, count=count - 1)
 

@@ -93,7 +93,7 @@ class Known(Generic[K, V]):
 
         Within an open transaction it is read: the transaction may have changed it.
         """
-        if connection.in_atomic_block:
+        if running() is None and connection.in_atomic_block:
             return self._load(name)
         version = _version.current()
         with self._lock:

@@ -72,9 +72,9 @@ class GroupCommit(Generic[W, R]):
 
         Raises Django's database errors; BusyError when its turn does not come in time.
         """
-        if connection.in_atomic_block:
-            return self._write([work])[0]
         request = loop_requests.running()
+        if request is None and connection.in_atomic_block:
+            return self._write([work])[0]
         entry: _Entry[W, R] = _Entry(work, LoopTurn(request)) if request else _Entry(work)
         entry.turn.acquire()
         with self._lock:

@@ -28,6 +28,20 @@ WHERE key.organization_id = %(organization)s AND key.id = %(id)s
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Who reports: the key of a request, and the defaults for its events."""
+
+    organization_id: int
+    app_id: int
+    is_server: bool
+    platform: str
+    bundle_ids: tuple[str, ...]
+    ip_address: str | None = None  # of the request; None where it says nothing about the device
+    user_agent: str | None = None
+    key_id: int = 0  # of the SDK key; 0 where a person tries an event out
+
+
 @dataclass(slots=True)
 class KnownKey:
     """An SDK key with its app, as they were at most half a second ago."""
@@ -42,6 +56,7 @@ class KnownKey:
     app_status: str
     platform: str
     bundle_ids: list[str]
+    _server: Reporter | None = None
 
     @property
     def is_server(self) -> bool:
@@ -69,25 +84,28 @@ class KnownKey:
             with tenant(self.organization_id):
                 SdkKey.objects.filter(pk=self.id).update(last_used_at=now)
 
+    def reporter(self, address: str | None, user_agent: str | None) -> Reporter:
+        """Return who reports with this key from an address, which of a server is nothing."""
+        if self._server is not None:
+            return self._server
+        reporter = Reporter(
+            organization_id=self.organization_id,
+            app_id=self.app_id,
+            is_server=self.is_server,
+            platform=self.platform,
+            bundle_ids=tuple(self.bundle_ids),
+            ip_address=address,
+            user_agent=None if self.is_server else user_agent,
+            key_id=self.id,
+        )
+        self._server = reporter if self.is_server else None
+        return reporter
+
     @classmethod
     def load(cls, organization_id: int, key_id: int) -> Self:
         """Return a key of the current organization, with which `tenant(…)` was opened."""
         (key,) = prepared.fetch(cls, _LOAD, {"organization": organization_id, "id": key_id})
         return key
-
-
-@dataclass(frozen=True, slots=True)
-class Reporter:
-    """Who reports: the key of a request, and the defaults for its events."""
-
-    organization_id: int
-    app_id: int
-    is_server: bool
-    platform: str
-    bundle_ids: tuple[str, ...]
-    ip_address: str | None = None  # of the request; None where it says nothing about the device
-    user_agent: str | None = None
-    key_id: int = 0  # of the SDK key; 0 where a person tries an event out
 
 
 def find_key(secret: str) -> KnownKey | None:

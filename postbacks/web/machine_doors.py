@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.exception import convert_exception_to_response
-from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.handlers.wsgi import LimitedStream, WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
 from django.urls import ResolverMatch
 
 from postbacks.infrastructure import loop_requests
@@ -32,9 +34,25 @@ _DOORS: Final = ("/c/", "/i/", "/v0/", "/.well-known/", "/healthz")
 
 
 class LoopWSGIRequest(WSGIRequest):
-    """A request of the loop, and its view's answer once that is made."""
+    """A request of the loop, whose body has come, and its view's answer once that is made."""
 
     made_response: HttpResponse | None = None
+
+    def __init__(self, environ: Environ) -> None:
+        path = environ["PATH_INFO"]
+        if not (path.isascii() and settings.FORCE_SCRIPT_NAME is None):
+            super().__init__(environ)
+            return
+        # As Django does, less what PlainReader has seen to.
+        self.environ = self.META = environ
+        self.path = self.path_info = path
+        self.method = environ["REQUEST_METHOD"]
+        self._set_content_type_params(environ)
+        body = environ["wsgi.input"]
+        self._body: bytes = body.getvalue()  # or Django would copy it in pieces
+        self._stream = LimitedStream(body, len(self._body))
+        self._read_started = False
+        self.resolver_match = None
 
 
 class MachineDoors(WSGIHandler):
@@ -55,6 +73,8 @@ class MachineDoors(WSGIHandler):
             super().load_middleware(is_async)
         finally:
             settings.MIDDLEWARE = whole
+        if self._view_middleware or self._template_response_middleware:
+            raise ImproperlyConfigured("No middleware of machines may have process_view.")
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> HttpResponseBase:
         """Answer a request."""
@@ -103,9 +123,21 @@ class MachineDoors(WSGIHandler):
     def _get_response(self, request: HttpRequest) -> HttpResponseBase:
         """Return the answer of the view, which is at the end of the chain."""
         made: HttpResponseBase | None = getattr(request, "made_response", None)
-        if made is None:
-            made = super()._get_response(request)  # type: ignore[misc]  # the stubs lack it
-        return made
+        return self._call_view(request) if made is None else made
+
+    def _call_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Call the view as Django does, which asks each time for what no view of machines has."""
+        view, arguments, named = self.resolve_request(request)
+        try:
+            response: HttpResponseBase = view(request, *arguments, **named)
+            if isinstance(response, SimpleTemplateResponse):
+                response = response.render()
+        except Exception as error:
+            answer = self.process_exception_by_middleware(error, request)
+            if answer is None:
+                raise
+            return answer
+        return response
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
         """Find the view of a request; those of reports, which are most, are kept."""

@@ -1,19 +1,14 @@
 """① Receives events from SDKs and servers: reads the body, calls the intake, answers."""
 
-from collections.abc import Iterable
 from typing import Protocol, cast
 
 import msgspec
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.sdk.event_schema import ReceiptSerializer, events_body_schema
-from postbacks.api.sdk.refusals import RefusalLoggingView
+from postbacks.api.sdk.report_view import ReportView
 from postbacks.api.throttling import count_events
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.recording import record_events
@@ -24,28 +19,11 @@ from postbacks.web.middleware import own_transactions
 from postbacks.web.problem_documents import problem
 
 
-class AlwaysJson(BaseContentNegotiation):
-    """Answers JSON, whatever a program accepts: its event must not be lost over that."""
-
-    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
-        return next(iter(parsers))
-
-    def select_renderer(
-        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        renderer = next(iter(renderers))
-        return renderer, str(renderer.media_type)
-
-
 @own_transactions
-class SdkEventsView(RefusalLoggingView):
+class SdkEventsView(ReportView):
     """Receives events from an app's SDK or the advertiser's server."""
 
     door = RefusalDoor.EVENTS
-
-    content_negotiation_class = AlwaysJson
-    authentication_classes = [SdkKeyAuthentication]
-    permission_classes = []
 
     @extend_schema(
         summary="Report events",
@@ -68,13 +46,12 @@ class RecordItems(Protocol):
     def __call__(self, body: bytes, *, encoding: str, reporter: Reporter) -> Receipt: ...
 
 
-def answer_report(view: RefusalLoggingView, record: RecordItems, noun: str) -> HttpResponse:
+def answer_report(view: ReportView, record: RecordItems, noun: str) -> HttpResponse:
     """Record what a request reports: 202 once the good items are committed, 422 without any."""
-    request = view.request
-    reporter = cast(Reporter, request.auth)
+    request, reporter = view.request._request, cast(Reporter, view.request.auth)
     try:
         receipt = record(
-            request._request.body,
+            request.body,
             encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
             reporter=reporter,
         )

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from apps_registry.client_address import client_address
 from postbacks.api import throttling
-from postbacks.api.sdk.events import AlwaysJson
+from postbacks.api.sdk.report_view import AlwaysJson
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.skadnetwork.recording import record_copy
 from postbacks.web.middleware import own_transactions

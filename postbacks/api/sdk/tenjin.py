@@ -17,8 +17,7 @@ from apps_registry.tenancy import tenant
 from postbacks.api.authentication import SdkKeyAuthentication, credential_in_header
 from postbacks.api.problems import answer_exception
 from postbacks.api.sdk import tracking_links
-from postbacks.api.sdk.events import AlwaysJson
-from postbacks.api.sdk.refusals import RefusalLoggingView
+from postbacks.api.sdk.report_view import ReportView
 from postbacks.insights.device_attribution import attribution_of_installation
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.recording import record_parsed_events
@@ -73,14 +72,12 @@ class TenjinKeyAuthentication(SdkKeyAuthentication):
         return 'Basic realm="SDK key"'
 
 
-class TenjinView(RefusalLoggingView):
+class TenjinView(ReportView):
     """A view of Tenjin's API; each answers GET and POST alike."""
 
     door = RefusalDoor.TENJIN
     schema = None  # Tenjin's documentation describes it
-    content_negotiation_class = AlwaysJson
     authentication_classes = [TenjinKeyAuthentication]
-    permission_classes = []
     remarks: Sequence[str] = ()  # on the event that the call reported
     http_method_names = ["get", "post"]  # a HEAD must not report anything
 

@@ -6,11 +6,10 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
-from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.schema import ProblemSchema
 from postbacks.api.sdk.event_schema import ReceiptSerializer
-from postbacks.api.sdk.events import AlwaysJson, answer_report
-from postbacks.api.sdk.refusals import RefusalLoggingView
+from postbacks.api.sdk.events import answer_report
+from postbacks.api.sdk.report_view import ReportView
 from postbacks.intake.links.server_touchpoints import record_server_touchpoints
 from postbacks.models import RefusalDoor
 from postbacks.values.touchpoints import LONGEST_CLICK_ID
@@ -74,14 +73,10 @@ _BODY = {
 
 
 @own_transactions
-class TouchpointsView(RefusalLoggingView):
+class TouchpointsView(ReportView):
     """Receives clicks and impressions from a network's or the advertiser's server, or an app."""
 
     door = RefusalDoor.TOUCHPOINTS
-
-    content_negotiation_class = AlwaysJson
-    authentication_classes = [SdkKeyAuthentication]
-    permission_classes = []
     schema = ProblemSchema()
 
     @extend_schema(

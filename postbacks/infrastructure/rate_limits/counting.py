@@ -40,14 +40,13 @@ class RateLimit:
 
     amount: int
     seconds: int
+    window: int = field(init=False, compare=False)
+    most: int = field(init=False, compare=False)  # calls in a window
 
-    @property
-    def window(self) -> int:
-        return max(self.seconds, SHORTEST_WINDOW)
-
-    @property
-    def most(self) -> int:
-        return self.amount * self.window // self.seconds
+    def __post_init__(self) -> None:
+        window = max(self.seconds, SHORTEST_WINDOW)
+        object.__setattr__(self, "window", window)
+        object.__setattr__(self, "most", self.amount * window // self.seconds)
 
     def __str__(self) -> str:
         return f"{self.amount}/{self.seconds}s"

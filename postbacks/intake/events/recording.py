@@ -5,6 +5,7 @@ queue of undecided events together.
 """
 
 import itertools
+from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -109,12 +110,7 @@ def _record(
     is_large = is_large or len(checked) > FEW_EVENTS
     stored = _store(checked, reporter, source, commits=_large_commits if is_large else _commits)
     receipt = _receipt(events, checked, stored)
-    results = {
-        "taken": stored,
-        "duplicate": receipt.duplicates,
-        "rejected": len(receipt.rejected),
-    }
-    for result, count in results.items():
+    for result, count in (("duplicate", receipt.duplicates), ("rejected", len(receipt.rejected))):
         if count:
             EVENTS.add((source.value, result), count)
     return receipt
@@ -255,7 +251,17 @@ def _write(reports: Sequence[_Report]) -> list[tuple[int, Mapping[str, set[str]]
             for number, event_id, digests in msgspec.json.decode(blocked or "[]"):
                 identifiers = own[number].identifiers
                 forgotten[number][event_id] = {identifiers[digest] for digest in digests}
+    _count_taken(reports, stored)
     return [(stored.get(report.number, 0), forgotten[report.number]) for report in reports]
+
+
+def _count_taken(reports: Sequence[_Report], stored: Mapping[int, int]) -> None:
+    taken: Tally[str] = Tally()
+    for report in reports:
+        taken[report.source.value] += stored.get(report.number, 0)
+    for source, count in taken.items():
+        if count:
+            EVENTS.add((source, "taken"), count)
 
 
 _Commits = GroupCommit[_Report, tuple[int, Mapping[str, set[str]]]]
