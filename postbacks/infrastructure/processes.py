@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_NEW_OBJECTS = 10_000  # after which Python looks for garbage among them
 
 
 def die_with_parent(by: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
@@ -55,7 +56,11 @@ def exempt_loaded_objects() -> None:
     """Have garbage collections pass over what is loaded by now; the first call counts.
 
     A full one walks all objects of Django and of our modules, which stay anyway, and stops every
-    thread for a tenth of a second or two: requests and postbacks of everybody wait for it.
+    thread for a tenth of a second or two: requests and postbacks of everybody wait for it. What it
+    writes to has to be copied where a fork shares it.
+
+    Others come less often: the events of one request are some thousand objects, none of it garbage.
     """
     if not gc.get_freeze_count():
         gc.freeze()  # with the little garbage among them: to look for it would take as long
+        gc.set_threshold(_NEW_OBJECTS)
