@@ -5,7 +5,7 @@ those of MACHINE_MIDDLEWARE are of use to it. The others took longer than storin
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -47,10 +47,10 @@ class LoopWSGIRequest(WSGIRequest):
         self.environ = self.META = environ
         self.path = self.path_info = path
         self.method = environ["REQUEST_METHOD"]
-        self._set_content_type_params(environ)
+        self._set_content_type_params(environ)  # type: ignore[attr-defined]  # the stubs lack it
         body = environ["wsgi.input"]
         self._body: bytes = body.getvalue()  # or Django would copy it in pieces
-        self._stream = LimitedStream(body, len(self._body))
+        self._stream = cast(BinaryIO, LimitedStream(body, len(self._body)))
         self._read_started = False
         self.resolver_match = None
 
@@ -73,7 +73,7 @@ class MachineDoors(WSGIHandler):
             super().load_middleware(is_async)
         finally:
             settings.MIDDLEWARE = whole
-        if self._view_middleware or self._template_response_middleware:
+        if self._view_middleware or self._template_response_middleware:  # type: ignore[attr-defined]  # the stubs lack it
             raise ImproperlyConfigured("No middleware of machines may have process_view.")
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> HttpResponseBase:

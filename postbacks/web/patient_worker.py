@@ -436,11 +436,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 def _receive(conn: Connection) -> bytes | None:
     """Return what has come on a connection, nothing where it has ended; None while nothing has."""
     try:
-        return conn.sock.recv(PIECE)
+        piece: bytes = conn.sock.recv(PIECE)
     except (BlockingIOError, InterruptedError):
         return None
     except OSError:
         return b""
+    return piece
 
 
 def _answer(status: HTTPStatus, detail: str) -> bytes:

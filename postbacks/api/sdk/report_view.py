@@ -1,8 +1,7 @@
 """① What the doors have in common that take reports: one kind of key, answers in JSON alone."""
 
 from collections.abc import Iterable
-from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -39,9 +38,15 @@ class ReportView(RefusalLoggingView):
     permission_classes = []
     content_negotiation_class = AlwaysJson
 
+    _allow = ""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._allow = ", ".join(cls().allowed_methods)
+
     @property
     def default_response_headers(self) -> dict[str, str]:
-        return {"Allow": _allowed_methods(type(self))}
+        return {"Allow": self._allow}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Find out who reports. Raises REST framework's exceptions."""
@@ -50,10 +55,5 @@ class ReportView(RefusalLoggingView):
         self.perform_authentication(request)
 
     def perform_authentication(self, request: Request) -> None:
-        (authenticator,) = request.authenticators
+        (authenticator,) = cast(list[SdkKeyAuthentication], request.authenticators)
         request.user, request.auth = authenticator.authenticate(request)
-
-
-@cache
-def _allowed_methods(view: type[ReportView]) -> str:
-    return ", ".join(view().allowed_methods)
