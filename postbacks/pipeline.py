@@ -50,6 +50,7 @@ from postbacks.delivery.enqueue import (
     rules_already_applied,
 )
 from postbacks.delivery.loads import Loads
+from postbacks.insights.device_identifiers import record_identifiers
 from postbacks.insights.figure_changes import count_events
 from postbacks.intake.claims import meta
 from postbacks.intake.claims.apple_ads import queue_claims
@@ -238,6 +239,7 @@ def _decide(dequeued: Sequence[UndecidedRow], budget: Budget, claim: EarlyClaim 
     postbacks = [_new_postback(decision) for decision in decisions]
     enqueue_postbacks(postbacks, claim=claim, events=events)
     count_events(events, contexts)
+    record_identifiers(events, installs)
     return len(events)
 
 

@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from postbacks.callbacks.rules import compiled
 from postbacks.infrastructure import known_configuration
 from postbacks.infrastructure.database import partitions, roles
-from postbacks.insights import live
+from postbacks.insights import device_identifiers, live
 
 T = TypeVar("T")
 
@@ -92,7 +92,11 @@ BEGIN
                     THEN format(' + %L::interval', passed) ELSE '' END,
                 ', ' ORDER BY attnum) AS "values"
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0
-        WHERE relnamespace = '{kept}'::regnamespace AND relkind = 'r'
+        WHERE relnamespace = '{kept}'::regnamespace AND relkind = 'r' AND NOT EXISTS (
+            SELECT FROM pg_attribute AS generated
+            WHERE generated.attrelid = format('public.%I', relname)::regclass
+              AND generated.attname = pg_attribute.attname AND generated.attgenerated <> ''
+        )
         GROUP BY relname
     LOOP
         EXECUTE format('INSERT INTO public.%1$I (%2$s) SELECT %3$s FROM {kept}.%1$I',
@@ -215,6 +219,7 @@ def _forget_rows_of_same_ids() -> None:
     compiled._requests = compiled._WeightedCache(compiled._KEPT_REQUESTS)
     compiled._marked_at.clear()
     live.rings._rings.clear()
+    device_identifiers.remembered.clear()
 
 
 def is_kept(make: Callable[[], object]) -> bool:

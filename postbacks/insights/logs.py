@@ -21,6 +21,7 @@ from django.db.models import (
 from django.db.models.functions import Cast
 
 from apps_registry.models import App, AuditEntry
+from postbacks.insights.device_identifiers import find_devices, ids_behind
 from postbacks.insights.keyset import Cursor, KeysetList, KeysetPage
 from postbacks.models import (
     CallbackRule,
@@ -334,6 +335,8 @@ def touchpoints_with(text: str) -> Q:
     device_ids = dict.fromkeys((*identifiers.ADVERTISING_IDS, *identifiers.VENDOR_IDS), text)
     hashes = identifiers.hashed_identifiers(device_ids)
     names = {*_names(text, *_IDS_OF_TOUCHPOINTS), *hashes}
+    for behind in ids_behind(text, find_devices(text)):
+        names.update(_names(behind, *_IDENTIFIER_KINDS))
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = TouchpointKey.objects.filter(app_id__in=apps, key__in=keys).order_by("-occurred_at")
     rows = dict(by_key.values_list("touchpoint_id", "received_at")[:_MOST_BY_KEY])
@@ -524,9 +527,12 @@ def installs_with(text: str) -> Q:
     names = names_of(text)
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = InstallKey.objects.filter(app_id__in=apps, key__in=keys)
-    ids = list(by_key.values_list("install_id", flat=True)[:_MOST_BY_KEY])
+    ids = set(by_key.values_list("install_id", flat=True)[:_MOST_BY_KEY])
+    found = find_devices(text)
+    ids.update(each.install_id for each in found if each.install_id is not None)
     devices = {
         text,
+        *(each.device for each in found),
         *(spelling for name in names for spelling in identifiers.device_spellings(name)),
     }
     condition = (

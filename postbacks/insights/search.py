@@ -10,10 +10,10 @@ from uuid import UUID
 
 from django.db import OperationalError, connection, models, transaction
 from django.db.models import Q, QuerySet
-from django.db.models.fields.json import KeyTextTransform
 from psycopg.errors import QueryCanceled
 
 from apps_registry.models import App, TrackingLink
+from postbacks.insights.device_identifiers import find_devices
 from postbacks.insights.logs import (
     days_of,
     installs_with,
@@ -137,7 +137,7 @@ def events_with(text: str) -> "list[tuple[Event, str]]":
     for rows, matched in (
         (_events_by_id(text), "event_id"),
         (Event.objects.filter(customer_user_id=text), "customer_user_id"),
-        (_with_transaction(text), "transaction_id"),
+        (Event.objects.filter(transaction_id=text), "transaction_id"),
     ):
         for event in _newest(rows.prefetch_related("app"), "received_at"):
             events.setdefault(event.pk, (event, matched))
@@ -145,6 +145,9 @@ def events_with(text: str) -> "list[tuple[Event, str]]":
         spelling: _matched_kind(device)
         for device in names_of(text)
         for spelling in identifiers.device_spellings(device)
+    }
+    devices |= {
+        each.device: _MATCHED.get(each.matched, each.matched) for each in find_devices(text)
     }
     of_devices = Event.objects.filter(app_id__in=apps, device__in=devices)
     for event in _newest(of_devices.prefetch_related("app"), "received_at"):
@@ -170,11 +173,6 @@ def _events_by_id(text: str) -> "QuerySet[Event]":
     )
 
 
-def _with_transaction(text: str) -> "QuerySet[Event]":
-    transaction_id = KeyTextTransform("transaction_id", "fields")
-    return Event.objects.annotate(transaction_id=transaction_id).filter(transaction_id=text)
-
-
 def _find_events(text: str) -> Iterator[SearchMatch]:
     for event, matched in events_with(text):
         yield SearchMatch(
@@ -191,12 +189,17 @@ def _find_installs(text: str) -> Iterator[SearchMatch]:
     rows = Install.objects.filter(installs_with(text)).prefetch_related("app", "partner")
     installs = list(_newest(rows, "event_received_at"))
     carried = _names_carried(installs, text)
+    found = {each.install_id: each.matched for each in find_devices(text)}
     for install in installs:
         whose = str(install.partner) if install.partner else "organic"
         yield SearchMatch(
             MatchKind.INSTALL,
             install.public_id,
-            _matched_of_install(install, text, carried.get(install.pk, install.device)),
+            _matched_of_install(
+                install,
+                text,
+                carried.get(install.pk) or found.get(install.pk) or install.device,
+            ),
             install.event_received_at,
             f"{install.get_kind_display()} · {install.app} · {whose}",
             install,
@@ -227,7 +230,7 @@ def _find_touchpoints(text: str) -> Iterator[SearchMatch]:
     rows = Touchpoint.objects.filter(touchpoints_with(text)).prefetch_related("app", "partner")
     for touchpoint in _newest(rows, "received_at"):
         carried = next((name for name in map(str, touchpoint.names) if name in names), "")
-        matched = _matched_kind(carried) if carried else "hash"
+        matched = _matched_kind(carried) if carried else identifiers.digest_name(text) or "hash"
         if touchpoint.public_id == uuid_or_none(text):
             matched = "id"
         elif touchpoint.click_id == text:

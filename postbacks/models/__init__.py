@@ -1,5 +1,6 @@
 """The tables of events, installs, rules, postbacks and everything between them."""
 
+from postbacks.models.device_identifiers import DeviceDigest, DeviceIdentifier
 from postbacks.models.discrepancies import (
     Discrepancy,
     DiscrepancyLine,
@@ -109,6 +110,8 @@ __all__ = [
     "CircuitBreaker",
     "DecisionFailure",
     "DeliveryAttempt",
+    "DeviceDigest",
+    "DeviceIdentifier",
     "Discrepancy",
     "DiscrepancyLine",
     "DiscrepancyOutcome",

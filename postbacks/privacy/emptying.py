@@ -32,6 +32,7 @@ from postbacks.models import (
     SkipReason,
     TestSend,
 )
+from postbacks.privacy import tombstones
 from postbacks.privacy.device import DeviceRows
 from postbacks.values.outgoing_request import RenderedPostback
 
@@ -72,6 +73,7 @@ _KEPT_CANDIDATES = [
 ]
 
 _DEQUEUE_EVENTS = load_sql("postbacks.privacy", "dequeue_events", EventSource, FigureKind)
+_DELETE_IDENTIFIERS = load_sql("postbacks.privacy", "delete_identifiers")
 _EMPTY_ATTRIBUTIONS = load_sql("postbacks.privacy", "empty_attributions")
 
 _EVENTS = """
@@ -413,6 +415,13 @@ def delete_refused(device: DeviceRows) -> Counts:
     values = {**device.app_parameters, "keys": device.keys()}
     with transaction.atomic():
         return +Counter(refused_event=run(_DELETE_REFUSED, values))
+
+
+def delete_identifiers(device: DeviceRows) -> None:
+    """Delete the ids by which searches find the device; shared ones lead others' searches on."""
+    ids = {tombstones.id_identifier(*id_) for id_ in device.named | device.ids}
+    values = {"keys": device.keys_of(ids), "devices": sorted(device.devices)}
+    run(_DELETE_IDENTIFIERS, {**device.app_parameters, **values})
 
 
 def replace_in_rules(

@@ -118,6 +118,7 @@ class _Erasure:
         find_by_index(self.device)
         self._save()  # before the rows that led here are emptied
         self._counted(lambda: emptying.delete_refused(self.device))
+        emptying.delete_identifiers(self.device)
         while self._counted(lambda: emptying.empty_touchpoints(self.device)):
             if time.monotonic() >= ends_at:
                 return False

@@ -39,6 +39,7 @@ CLICK_ID = "click_id"  # the network's id of a click
 ADDRESS = "ip"
 ADVERTISING = "advertising"  # the kind that all advertising ids share
 HASHES = ("sha1", "md5")
+DIGESTS = {32: "md5", 40: "sha1", 64: "sha256"}  # by their hexadecimal digits
 OF_ONE_CLICK = frozenset({TOUCH, CLICK_ID})  # they name the click itself
 OF_DEVICES = frozenset({ADVERTISING, *HASHES, *VENDOR_IDS})  # networks name devices by them
 
@@ -59,7 +60,6 @@ _UUID = re.compile(
 _LENGTH_OF_PLAIN_UUID = 32
 _LENGTH_OF_UUID = 36
 _HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE)
-_DIGEST_LENGTHS = frozenset({32, 40, 64})  # MD5, SHA-1 and SHA-256, in hexadecimal digits
 _HEX_IDS = {"oaid": 16, "advertising_id": 16, "android_id": 14}  # the fewest digits of such ids
 _NAMES = {
     "idfa": "IDFA",
@@ -75,6 +75,7 @@ _NO_UUID_KINDS = _NAMES.keys() - _UUID_KINDS  # of which a UUID would be odd
 _HASH = {"sha1": re.compile(r"[0-9a-f]{40}"), "md5": re.compile(r"[0-9a-f]{32}")}
 
 
+_ALGORITHMS = (hashlib.md5, hashlib.sha1, hashlib.sha256)
 _NO_UUIDS = frozenset({str(UUID(int=0)), str(UUID(int=2**128 - 1))})
 _CAPITALS = re.compile(r"[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}")
 
@@ -141,7 +142,7 @@ def why_odd(kind: str, value: str) -> str:
     if is_uuid_kind and _UUID.fullmatch(text):
         return ""
     if _HEX.fullmatch(text) and (
-        len(text) in _DIGEST_LENGTHS or len(text) >= _HEX_IDS.get(kind, len(text) + 1)
+        len(text) in DIGESTS or len(text) >= _HEX_IDS.get(kind, len(text) + 1)
     ):
         return ""
     use = "names no device" if kind in _ALWAYS_UUIDS else "may name no device"
@@ -200,6 +201,46 @@ def written_identifiers(ids: Mapping[str, object]) -> Iterator[str]:
 def written_identifier(kind: str, value: str) -> str:
     text = value.strip()
     return f"{shared_kind(kind)}:{text if kind in OWN_IDS else text.lower()}"
+
+
+def search_digests(kind: str, value: str) -> list[int]:
+    """Return the numbers by which an id is searched: its own, and those of its digests.
+
+    Digests are of the id in every spelling that networks hash: a UUID with and without dashes, in
+    small and in capital letters; another id as it is written, and in small letters.
+    """
+    text = normalize_id(kind, value).strip()
+    forms = [text, text.lower()]
+    if _CANONICAL.fullmatch(text.lower()):
+        lower, plain = text.lower(), text.lower().replace("-", "")
+        forms = [lower, lower.upper(), plain, plain.upper()]
+    encoded = [form.encode() for form in dict.fromkeys(forms)]
+    return [
+        _own_number(text),
+        *(
+            _number_of(algorithm(form, usedforsecurity=False).digest())
+            for form in encoded
+            for algorithm in _ALGORITHMS
+        ),
+    ]
+
+
+def searched_numbers(text: str) -> dict[int, str]:
+    """Return the numbers that `search_digests` may have of what a text is, with the algorithm.
+
+    The algorithm is empty for the id itself.
+    """
+    text = text.strip()
+    numbers = {_own_number(normalize_id(kind, text).strip()): "" for kind in ("gaid", "android_id")}
+    if len(text) in DIGESTS and _HEX.fullmatch(text):
+        numbers[_number_of(bytes.fromhex(text))] = DIGESTS[len(text)]
+    return numbers
+
+
+def digest_name(text: str) -> str:
+    """Return by which algorithm a text may be a digest; empty if by none."""
+    text = text.strip()
+    return DIGESTS.get(len(text), "") if _HEX.fullmatch(text) else ""
 
 
 def hash_identifier(value: str) -> str | None:
@@ -314,6 +355,14 @@ def _is_of_a_device(kind: str, value: str) -> bool:
 
 def _is_malformed(kind: str, value: str) -> bool:
     return kind in _ALWAYS_UUIDS and _UUID.fullmatch(value.strip()) is None
+
+
+def _own_number(text: str) -> int:
+    return _number_of(hashlib.blake2b(text.lower().encode(), digest_size=8).digest())
+
+
+def _number_of(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], signed=True)
 
 
 def _hashes_of(text: str) -> Iterator[str]:

@@ -43,7 +43,7 @@ from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import exempt_loaded_objects, is_running
 from postbacks.infrastructure.rate_limits import limiter
-from postbacks.insights import exports, figure_changes, fraud_report
+from postbacks.insights import device_identifiers, exports, figure_changes, fraud_report
 from postbacks.intake.claims import apple_ads
 from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
@@ -173,6 +173,7 @@ def tidy_up() -> None:
         retention.delete_old_jobs,
         retention.delete_old_replays,
         figure_changes.delete_old_figures,
+        device_identifiers.delete_old_identifiers,
         delete_old_breakers,
         device_marks.delete_ended_marks,
         limiter.delete_expired_counts,

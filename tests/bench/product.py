@@ -57,7 +57,14 @@ _MOMENTS = f"""
 """
 # Events that are decided already, each a copy of one that came in through the intake.
 _COPY_EVENTS = """
-    INSERT INTO event SELECT copy.*
+    INSERT INTO event (
+        id, organization_id, app_id, event_id, event_name, event_time, received_at, source,
+        platform, bundle_id, device, customer_user_id, revenue, currency, fields, params
+    )
+    SELECT copy.id, copy.organization_id, copy.app_id, copy.event_id, copy.event_name,
+           copy.event_time, copy.received_at, copy.source, copy.platform, copy.bundle_id,
+           copy.device, copy.customer_user_id, copy.revenue, copy.currency, copy.fields,
+           copy.params
     FROM event, (SELECT nextval('event_key_id_seq') AS id FROM generate_series(1, %s)) AS fresh,
         jsonb_populate_record(event, jsonb_build_object(
             'id', fresh.id, 'event_id', gen_random_uuid(), 'received_at', now()

@@ -37,6 +37,8 @@ from postbacks.models import (
     CircuitBreaker,
     DecisionFailure,
     DeliveryAttempt,
+    DeviceDigest,
+    DeviceIdentifier,
     Discrepancy,
     DiscrepancyLine,
     DiscrepancyOutcome,
@@ -375,6 +377,10 @@ def _advertise(app: App, link: TrackingLink) -> None:
         app=app, partner=partner, site_id="site-1", day=now.date(), times=[0, 1, 2, 3, 4, 5, 6, 60]
     )
     InstallKey.objects.create(app=app, key=uuid.uuid4(), install=install, lasting=True)
+    known = DeviceIdentifier.objects.create(
+        app=app, kind="idfv", key=uuid.uuid4(), device=install.device, digests=[7], seen_on=now
+    )
+    DeviceDigest.objects.create(digest=7, identifier_ref=known.pk)
     UnsettledInstall.objects.create(install=install, due_at=now, final_at=now)
     AdServicesClaim.objects.create(install=install, due_at=now, ends_at=now)
 

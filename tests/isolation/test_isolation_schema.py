@@ -71,6 +71,7 @@ WITHOUT_COMPOSITE_KEY = {
 WITHOUT_ORGANIZATION = {
     "decision_failure",
     "delivery_attempt",
+    "device_digest",
     "due_postback",
     "event_key",
     "figure_change",

@@ -19,6 +19,8 @@ from postbacks.models import (
     CallbackRule,
     DecisionFailure,
     DeliveryAttempt,
+    DeviceDigest,
+    DeviceIdentifier,
     Discrepancy,
     DiscrepancyLine,
     DiscrepancyOutcome,
@@ -46,6 +48,7 @@ from postbacks.models import (
     UnsettledInstall,
 )
 from postbacks.models.exports import new_file_name, stored_files
+from postbacks.privacy.tombstones import id_identifier
 from postbacks.values import identifiers
 from tests import make
 from tests.database import as_role
@@ -71,6 +74,7 @@ _SEARCHED_COLUMNS = {
     "install.device",
     "install.install_id",
     "rule_device.device",
+    "device_identifier.device",
 }
 
 LOGS: tuple[type[TenantModel], ...] = (
@@ -86,6 +90,8 @@ LOGS: tuple[type[TenantModel], ...] = (
     TouchpointKey,
     TouchpointSeen,
     RuleDevice,
+    DeviceIdentifier,
+    DeviceDigest,
     Postback,
     DeliveryAttempt,
     DuePostback,
@@ -272,6 +278,20 @@ def _add_install(scene: Scene, person: Person, touch: object) -> Install:
     return install
 
 
+def _add_identifier(scene: Scene, device: str, kind: str, value: str, install: Install) -> None:
+    known = DeviceIdentifier.objects.create(
+        app=scene.app,
+        kind=kind,
+        key=identifiers.key_of(scene.app.pk, id_identifier(kind, value)),
+        device=device,
+        install_ref=install.pk,
+        digests=identifiers.search_digests(kind, value),
+        seen_on=datetime.now(UTC).date(),
+    )
+    for digest in known.digests:
+        DeviceDigest.objects.create(digest=digest, identifier_ref=known.pk)
+
+
 def _add_event(scene: Scene, person: Person, device: str, name: str, install: Install) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     sdk_id = uuid4()
@@ -293,6 +313,9 @@ def _add_event(scene: Scene, person: Person, device: str, name: str, install: In
         params={"level": 3},
     )
     UndecidedEvent.objects.create(id=event.pk, received_at=now)
+    searched = {**ids, "customer_user_id": person.customer_user_id}
+    for kind in searched.keys() - {"install_id"}:
+        _add_identifier(scene, device, kind, searched[kind], install)
     DecisionFailure.objects.create(id=event.pk, received_at=now, error="broken", next_try_at=now)
     for status in (PostbackStatus.DELIVERED, PostbackStatus.FAILED, PostbackStatus.PENDING):
         _add_postback(scene, event, status, install)

@@ -101,6 +101,7 @@ _AS = {
     "token": "its token",
     "sha1": "a SHA-1 of it",
     "md5": "an MD5 of it",
+    "sha256": "a SHA-256 of it",
 }
 
 

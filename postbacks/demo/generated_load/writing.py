@@ -31,6 +31,7 @@ from postbacks.models import (
     TouchpointKind,
     TouchpointSource,
 )
+from postbacks.privacy.tombstones import CUSTOMER, id_identifier
 from postbacks.values import identifiers
 
 EVENTS_PER_DEVICE: Final = 6
@@ -181,11 +182,13 @@ def _write_step(size: LoadSize, first: int, newest: datetime) -> int:
         "last_click": last_click,
     }
     with connection.cursor() as cursor:
+        # PostgreSQL knows nothing of rows that were just written, and expects a few.
+        cursor.execute("SET LOCAL enable_nestloop = off")
         for statement in _STEPS:
             cursor.execute(statement, values)
         _copy_keys()
         cursor.execute(_ADD_KEYS)
-        cursor.execute("TRUNCATE load_key")
+        cursor.execute("TRUNCATE load_key, load_identifier")
         cursor.execute(_COUNT_STEP)
         attempts, postbacks = cursor.fetchone()
     return int(attempts + postbacks + last_event - first_event + last_click - first_click + 2)
@@ -195,23 +198,35 @@ def _copy_keys() -> None:
     """Copy the keys of a step's installs and clicks to where a statement finds them."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT device_number, app_id, advertising_id, install_id FROM load_event"
-            " WHERE step = 0"
+            "SELECT device_number, app_id, advertising_id, install_id, customer_user_id"
+            " FROM load_event WHERE step = 0"
         )
-        _copy("load_key", list(_keys_of_installs(cursor.fetchall())))
+        devices = cursor.fetchall()
+        _copy("load_key", _keys_of_installs(devices))
+        _copy("load_identifier", _ids_of_devices(devices))
         cursor.execute("SELECT number, app_id, names FROM load_click")
-        _copy("load_key", list(_keys_of_clicks(cursor.fetchall())))
+        _copy("load_key", _keys_of_clicks(cursor.fetchall()))
 
 
 def _keys_of_installs(
-    installs: Iterable[tuple[int, int, UUID, UUID]],
+    devices: Iterable[tuple[int, int, UUID, UUID, str]],
 ) -> Iterator[tuple[bool, int, UUID, bool]]:
-    for number, app_id, advertising_id, install_id in installs:
+    for number, app_id, advertising_id, install_id, _ in devices:
         ids = {"gaid": str(advertising_id), "install_id": str(install_id)}
         for key in identifiers.keys_of(app_id, identifiers.identifiers_of(ids)):
             yield False, number, key, True
         for key in identifiers.keys_of(app_id, identifiers.hashed_identifiers(ids)):
             yield False, number, key, False
+
+
+def _ids_of_devices(
+    devices: Iterable[tuple[int, int, UUID, UUID, str]],
+) -> Iterator[tuple[int, str, UUID, list[int]]]:
+    for number, app_id, advertising_id, _, customer_user_id in devices:
+        for kind, value in (("gaid", str(advertising_id)), (CUSTOMER, customer_user_id)):
+            key = identifiers.key_of(app_id, id_identifier(kind, value))
+            shared_kind = identifiers.shared_kind(kind)
+            yield number, shared_kind, key, identifiers.search_digests(kind, value)
 
 
 def _keys_of_clicks(

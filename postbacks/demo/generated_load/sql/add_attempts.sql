@@ -4,11 +4,11 @@ SELECT postback.id AS postback_id, postback.organization_id, app_id, rule_id, ca
        event_name, event_received_at, sdk_event_id, attempt.number,
        event_received_at + interval '30 ms' + (attempt.number - 1) * interval '5 seconds'
            AS started_at,
-       10 + mod(postback.number, 400)::integer AS duration_ms,
+       10 + mod(postback.id, 400)::integer AS duration_ms,
        CASE WHEN attempt.number < attempts_made THEN :'Outcome.RETRY'
            WHEN status = :'PostbackStatus.FAILED' THEN :'Outcome.FAILED'
            ELSE :'Outcome.DELIVERED' END AS outcome,
-       CASE WHEN attempt.number < attempts_made THEN 503 ELSE status_code END AS status_code
+       CASE WHEN attempt.number < attempts_made THEN 503 ELSE last_status_code END AS status_code
 FROM load_postback AS postback
 CROSS JOIN LATERAL generate_series(1, attempts_made) AS attempt (number);
 

@@ -39,4 +39,6 @@ WITH numbered AS MATERIALIZED (
     ORDER BY number
     RETURNING id, public_id, click_id, names
 )
-SELECT stored.id, stored.public_id, names, placed.* FROM stored JOIN placed USING (click_id)
+SELECT stored.id, stored.public_id, names, placed.* FROM stored JOIN placed USING (click_id);
+
+ANALYZE load_click;

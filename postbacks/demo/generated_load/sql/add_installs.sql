@@ -35,5 +35,8 @@ WITH begun AS MATERIALIZED (
     FROM begun JOIN stored ON stored.event_ref = begun.id
 )
 SELECT stored.id AS install_id, device_number, begun.received_at AS installed_at, partner_id,
-       campaign_id, begun.organization_id, begun.app_id
-FROM begun JOIN stored ON stored.event_ref = begun.id
+       campaign_id, begun.organization_id, begun.app_id,
+       'advertising:' || advertising_id AS device
+FROM begun JOIN stored ON stored.event_ref = begun.id;
+
+ANALYZE load_install;

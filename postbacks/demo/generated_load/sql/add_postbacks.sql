@@ -40,6 +40,10 @@ WITH owed AS MATERIALIZED (
            event_received_at + interval '15 ms', delivered_at, event_name, status_code,
            install_id, campaign_ref
     FROM timed ORDER BY number
-    RETURNING id, event_id, rule_id
+    RETURNING id, organization_id, app_id, rule_id, event_id, sdk_event_id, event_name,
+              event_received_at, campaign_ref, status, last_status_code, attempts_made,
+              delivered_at
 )
-SELECT stored.id, timed.* FROM stored JOIN timed USING (event_id, rule_id)
+SELECT * FROM stored;
+
+ANALYZE load_postback;
