@@ -13,6 +13,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import nlargest
 from pathlib import Path
@@ -29,8 +30,10 @@ _FRESH_SECONDS = 0.005  # in which the notes are neither written nor read again
 _MOST_PUMPS = 64  # of one host
 _MOST_NOTED = 32  # organizations in a pump's note
 _HEAD = struct.Struct("<d")  # when it was written, by the host's monotonic clock
+_WORK = struct.Struct("<d")  # since when a pump works for those with little; 0 while it sleeps
+_WORK_SECONDS = 0.1  # after which nobody gives way any more
 _LOAD = struct.Struct("<qd?")  # an organization, its load, and whether it takes much
-_SIZE = _HEAD.size + _MOST_NOTED * _LOAD.size
+_SIZE = _HEAD.size + _WORK.size + _MOST_NOTED * _LOAD.size
 
 
 class Served(NamedTuple):
@@ -63,6 +66,7 @@ class Loads:
     _shared_at: float = -math.inf
     _noted_at: float = -math.inf  # as of when this pump's note in the file is
     _is_leaving: bool = False
+    _works_since: float = 0.0
     _file: int | None = None
 
     def __post_init__(self) -> None:
@@ -93,6 +97,35 @@ class Loads:
     def serves_busy(self) -> bool:
         """Tell whether this pump works for organizations that take much of its time."""
         return self._served.are_served or not self.are_divided
+
+    def begin_work(self) -> None:
+        """Have pumps with a backlog give way, if this one serves those with little beside them."""
+        if not self.serves_busy and not self._works_since:
+            self._note_work(self.clock())
+
+    def end_work(self) -> None:
+        if self._works_since:
+            self._note_work(0.0)
+
+    def must_give_way(self) -> bool:
+        """Tell whether this pump has a backlog's work while another has that of others."""
+        if self._file is None or not self._served.are_served:
+            return False
+        try:
+            data = os.pread(self._file, self.pumps * _SIZE, 0)
+        except OSError:
+            return False
+        now = self.clock()
+        return any(
+            0 <= now - _WORK.unpack_from(data, start + _HEAD.size)[0] < _WORK_SECONDS
+            for start in range(0, len(data) - _SIZE + 1, _SIZE)
+        )
+
+    def _note_work(self, since: float) -> None:
+        self._works_since = since
+        if self._file is not None and not self._is_leaving:
+            with suppress(OSError):  # the disk is full
+                os.pwrite(self._file, _WORK.pack(since), self.slot * _SIZE + _HEAD.size)
 
     def leave(self) -> None:
         """Write no more notes: a successor writes its own in their place."""
@@ -159,7 +192,8 @@ class Loads:
             most = nlargest(_MOST_NOTED, noted, key=lambda each: (each in busy, noted[each]))
             noted = {each: noted[each] for each in most}
         entries = [_LOAD.pack(each, load, each in busy) for each, load in noted.items()]
-        return (_HEAD.pack(now) + b"".join(entries)).ljust(_SIZE, b"\0")
+        head = _HEAD.pack(now) + _WORK.pack(self._works_since)
+        return (head + b"".join(entries)).ljust(_SIZE, b"\0")
 
     def _read_notes(self, now: float) -> dict[int, tuple[dict[int, float], frozenset[int]]]:
         """Return what pumps that live have noted, by their slot: loads, and who is busy."""
@@ -175,7 +209,8 @@ class Loads:
             note = data[slot * _SIZE : (slot + 1) * _SIZE]
             (at,) = _HEAD.unpack_from(note)
             if abs(now - at) < _ALIVE_SECONDS:
-                entries = [each for each in _LOAD.iter_unpack(note[_HEAD.size :]) if each[0]]
+                noted = _LOAD.iter_unpack(note[_HEAD.size + _WORK.size :])
+                entries = [each for each in noted if each[0]]
                 loads = {organization_id: load for organization_id, load, _ in entries}
                 notes[slot] = (loads, frozenset(each for each, _, is_busy in entries if is_busy))
         return notes

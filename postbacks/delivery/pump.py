@@ -81,6 +81,8 @@ LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to
 POSTPONED_SECONDS = 60.0  # how soon a postback that could not be rendered is claimed again
 BEAT_SECONDS = 1.0
 _CONTENDED_SECONDS = 0.05  # until the next claim while another pump holds the rows that are due
+_LONGEST_WAY = 0.015  # that one step of a backlog gives way to others
+_WAY_SECONDS = 0.001
 _LONGEST_OVERLAP = 2.0  # of a pump with its successor
 _RELIEF_SECONDS = 0.01  # between looks at whether that serves
 _BROKEN = "The attempt of postback %s broke"
@@ -236,6 +238,8 @@ class Pump:
         self._listen()
         self._is_notified = False
         self.loads.divide()
+        self.loads.begin_work()
+        given = self._give_way()
         if self._answers_alone and self.loads.are_divided:
             wake_pumps()  # what it woke for may be another pump's by now
         self._answers_alone = False
@@ -252,11 +256,19 @@ class Pump:
         if not self._rests.seconds_left:  # else it looks at the same queues again: none is missed
             self._look_after = due.resume_after
             if self._due_in is not None and self._due_in <= 0:
+                given += self._give_way()
                 claimed = self._claim(due)
                 if self.loads.serves_busy:
-                    seconds = self.clock() - began_at
+                    seconds = self.clock() - began_at - 2 * given  # which was no work but rest
                     self._rests.begin(claimed, seconds, is_divided=self.loads.are_divided)
         return bool(decided or claimed)
+
+    def _give_way(self) -> float:
+        """Begin no step of a backlog beside a step for others; return how long that took."""
+        began_at = self.clock()
+        while self.loads.must_give_way() and self.clock() < began_at + _LONGEST_WAY:
+            time.sleep(_WAY_SECONDS)
+        return self.clock() - began_at
 
     def _listen(self) -> None:
         connection.ensure_connection()
@@ -548,6 +560,7 @@ class Pump:
 
         A notification for one pump of this host is left to another one that was first to wake.
         """
+        self.loads.end_work()
         ends_at = self.clock() + seconds
         sockets = []
         if connection.connection is not None:

@@ -166,6 +166,27 @@ def test_a_pump_is_relieved_by_the_note_of_its_successor(tmp_path: Path) -> None
     assert Loads().is_relieved
 
 
+def test_a_pump_with_a_backlog_gives_way_while_another_works_for_others(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    first, second = host.pumps
+    second.begin_work()
+    assert not first.must_give_way()  # all serve all
+
+    host.work({BUSY: 0.9}, {QUIET: 0.05})
+    for begins, ends in ((first, second), (second, first)):  # one with a backlog stops nobody
+        begins.begin_work()
+        assert (first.must_give_way(), second.must_give_way()) == (begins is second, False)
+        begins.end_work()
+        assert not ends.must_give_way()
+
+    second.begin_work()
+    host.now += 0.05
+    second.divide()  # its note keeps it
+    assert first.must_give_way()
+    host.now += 0.2  # it has died, or takes long: nobody waits for ever
+    assert not first.must_give_way()
+
+
 def test_of_four_pumps_two_stay_for_others(tmp_path: Path) -> None:
     host = Host(tmp_path, pumps=4)
 

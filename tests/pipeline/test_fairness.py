@@ -252,3 +252,25 @@ def test_a_pump_that_hands_on_serves_until_its_successor_does(
     pump_for(0.1, beat, beat_seconds=0.01, hand_on=hand_on, loads=pump)
 
     assert len(attempts_of(gem)) == (0 if is_relieved else 1)
+
+
+def test_a_backlog_is_sent_although_others_are_served_without_a_pause(
+    ok_partner: RecordingPartner, run_pump: Run, tmp_path: Path
+) -> None:
+    gem = make_tenant("Gem")
+    with tenant(gem.organization.pk):
+        make_rule(url=ok_partner.url)
+    record(gem, *(event(install_id=f"device-{n}") for n in range(10)))
+    decide_all()
+    record(gem, event())
+    backlogs, others = (Loads(slot, 2, tmp_path / "loads", clock=lambda: 100.0) for slot in (0, 1))
+    backlogs.note([gem.organization.pk], 60.0)
+    others.note([gem.organization.pk + 1], 0.001)
+    others.divide()
+    backlogs.divide()
+    others = Loads(1, 2, tmp_path / "loads", clock=lambda: 100.0)
+    others.divide()
+    others.begin_work()
+    assert backlogs.must_give_way()
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 11, loads=backlogs)
