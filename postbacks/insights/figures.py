@@ -29,6 +29,7 @@ EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # there are no figures of su
 _QUARTER = timedelta(minutes=15)
 _DAY = timedelta(days=1)
 _ORGANIC = "organic"
+_TOO_MANY: Final = -1  # a step that only says so
 # What is deleted next is not read any more: a period must not lose a part between two looks.
 _MARGIN = timedelta(hours=2)
 
@@ -175,6 +176,10 @@ class Figures:
             self.troubles[row.code] += row.count
 
 
+class TooManyFiguresError(Exception):
+    """There are more steps and subjects than somebody wants to load."""
+
+
 @dataclass(frozen=True, slots=True)
 class _FigureSum:
     step: int
@@ -210,11 +215,14 @@ def read_figures(
     by: Subject | None = None,
     only: FigureFilter = FigureFilter(),
     kinds: Collection[FigureKind] = tuple(FigureKind),
+    most: int | None = None,
 ) -> dict[tuple[int, str], Figures]:
     """Return what the current organization counted, by step from 1 on and by subject.
 
     Without steps the step is 0, without `by` the subject is empty. A subject is our id as text, "0"
     for none; there is no key where nothing was counted.
+
+    Raises TooManyFiguresError where there are more than `most` steps and subjects; none is loaded.
     """
     parts = list(_parts(of))
     if any(span is FigureSpan.DAY for span, _, _ in parts) and not _days_are_of(of.zone):
@@ -234,7 +242,10 @@ def read_figures(
         partner=only.partner,
         campaign=only.campaign,
         rule=only.rule,
+        most=most,
     )
+    if rows and rows[0].step == _TOO_MANY:
+        raise TooManyFiguresError
     figures: dict[tuple[int, str], Figures] = {}
     for row in rows:
         figures.setdefault((row.step, row.subject), Figures()).add(row)

@@ -7,12 +7,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps_registry.models import Organization
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
 from postbacks.insights import figure_changes
-from postbacks.insights.figures import FigureFilter, Subject, period, read_figures, sum_up
+from postbacks.insights.figures import (
+    FigureFilter,
+    Subject,
+    TooManyFiguresError,
+    period,
+    read_figures,
+    sum_up,
+)
 from tests import database, make
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,3 +138,18 @@ def test_what_belongs_to_none_is_a_subject_too_and_filters_leave_the_rest_out() 
     assert (of_app.events, of_app.wanted, of_app.owed) == (3, 4, 0)
     assert (of_partner.events, of_partner.wanted) == (5, 0)
     assert nothing == {}
+
+
+def test_more_groups_than_somebody_wants_are_not_loaded() -> None:
+    gem = make.make_tenant()
+    moments = [NOW - number * HOUR for number in range(1, 13)]
+    count(gem, moments)
+    of = period(NOW - DAY, NOW, zone=ZoneInfo("UTC"), now=NOW, step=HOUR)
+
+    with tenant(gem.organization.pk):
+        assert len(read_figures(of, by=Subject.EVENT_NAME, most=12)) == 12
+        with CaptureQueriesContext(connection) as queries, pytest.raises(TooManyFiguresError):
+            read_figures(of, by=Subject.EVENT_NAME, most=11)
+        with connection.cursor() as cursor:
+            cursor.execute(queries[-1]["sql"])
+            assert len(cursor.fetchall()) == 1

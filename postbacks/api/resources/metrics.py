@@ -27,6 +27,7 @@ from postbacks.insights.figures import (
     FigurePeriod,
     Figures,
     Subject,
+    TooManyFiguresError,
     period,
     read_figures,
     revenues,
@@ -168,14 +169,15 @@ class MetricsViewSet(OrganizationViewSet):
         query: dict[str, Any] = self.query.validated_data
         of = _period(query, now=now, zone=zone)
         by = Subject(query["group_by"]) if "group_by" in query else None
-        figures = read_figures(of, by=by, only=_filter(query))
-        if len(figures) > MOST_ROWS:
+        try:
+            figures = read_figures(of, by=by, only=_filter(query), most=MOST_ROWS)
+        except TooManyFiguresError:
             raise InvalidParameters(
                 {
-                    "group_by": f"These are {len(figures):,} rows, and an answer has at most "
-                    f"{MOST_ROWS:,}; choose a shorter period, a longer interval, or one app."
+                    "group_by": f"These are more rows than an answer has, {MOST_ROWS:,}; choose a "
+                    "shorter period, a longer interval, or one app."
                 }
-            )
+            ) from None
         total = sum_up(figures.values())
         answer = Response(
             {
