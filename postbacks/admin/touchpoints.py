@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -24,7 +25,9 @@ from postbacks.insights.touchpoint_outcomes import (
     TouchpointStatus,
     outcomes_of,
 )
+from postbacks.intake.links.vocabulary import our_name
 from postbacks.models import Touchpoint, TouchpointKind, TouchpointSource
+from postbacks.privacy.device_marks import load_marks, mark_of
 from postbacks.rulebook.partner_answer import answer_partner
 from postbacks.values.touchpoints import LEFT_OUT, LONGEST_CLICK_ID
 
@@ -117,14 +120,18 @@ class TouchpointRow:
     outcome: TouchpointOutcome
     tone: Tone
     whose: SafeString
+    test_device: str
 
     @classmethod
-    def of(cls, touchpoint: Touchpoint, outcome: TouchpointOutcome) -> "TouchpointRow":
+    def of(
+        cls, touchpoint: Touchpoint, outcome: TouchpointOutcome, marks: Mapping[UUID, str]
+    ) -> "TouchpointRow":
         return cls(
             touchpoint=touchpoint,
             outcome=outcome,
             tone=_TONES[outcome.status],
             whose=joined_names(touchpoint.partner, touchpoint.campaign),
+            test_device=mark_of(_ids_of(touchpoint), marks),
         )
 
 
@@ -147,8 +154,8 @@ class TouchpointAdmin(LogAdmin):
 
     def read_page(self, filters: TouchpointFilter, cursor: Cursor) -> KeysetPage[Any]:
         page: KeysetPage[Any] = touchpoint_log(filters.search, cursor)
-        outcomes = outcomes_of(page.rows)
-        rows = [TouchpointRow.of(row, outcomes[row.public_id]) for row in page.rows]
+        outcomes, marks = outcomes_of(page.rows), load_marks()
+        rows = [TouchpointRow.of(row, outcomes[row.public_id], marks) for row in page.rows]
         return replace(page, rows=rows)
 
     def row_context(self, request: HttpRequest, row: Touchpoint) -> dict[str, object]:
@@ -157,11 +164,16 @@ class TouchpointAdmin(LogAdmin):
         left_out = params.pop(LEFT_OUT, {})
         return {
             "title": f"{row.get_kind_display()} · {row.partner}",
-            "row": TouchpointRow.of(row, outcome),
+            "row": TouchpointRow.of(row, outcome, load_marks()),
             "answer": answer_partner(row, outcome),
             "params": _pairs(params),
             "left_out": _pairs(left_out) if isinstance(left_out, dict) else [],
         }
+
+
+def _ids_of(touchpoint: Touchpoint) -> dict[str, object]:
+    """Return the ids that came with a touchpoint, whatever the network calls them."""
+    return {our_name(name) or name: value for name, value in touchpoint.params.items()}
 
 
 def _pairs(params: Mapping[str, object]) -> list[Pair]:

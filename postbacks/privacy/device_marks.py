@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from postbacks.infrastructure.database.statements import run
-from postbacks.models import Event, Postback
+from postbacks.models import Event, Install, Postback
 from postbacks.models.test_devices import FEWEST_DAYS, MOST_DAYS, MOST_MARKS, TestDevice
 from postbacks.privacy.requests import id_error
 from postbacks.privacy.tombstones import CUSTOMER, id_identifier, identifiers_by_kind
@@ -114,6 +114,21 @@ def marks_of_postbacks(postbacks: Sequence[Postback]) -> dict[int, str]:
         pk__in=[postback.event_id for postback in postbacks if postback.event_id],
     ).only("organization_id", "received_at", "customer_user_id", "fields")
     return marks_of_events(events)
+
+
+def marks_of_installs(installs: Sequence[Install]) -> dict[int, str]:
+    """Return the names of the test devices whose opening began installs, by the installs' keys."""
+    if not installs or not TestDevice.objects.filter(ends_at__gt=timezone.now()).exists():
+        return {}
+    moments = [install.event_received_at for install in installs]
+    events = Event.objects.filter(
+        received_at__range=(min(moments), max(moments)),
+        pk__in=[install.event_ref for install in installs],
+    ).only("organization_id", "received_at", "customer_user_id", "fields")
+    marks = marks_of_events(events)
+    return {
+        install.pk: marks[install.event_ref] for install in installs if install.event_ref in marks
+    }
 
 
 def ids_of(event: Event) -> dict[str, Any]:

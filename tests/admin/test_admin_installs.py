@@ -356,3 +356,27 @@ def test_a_rejected_click_says_what_was_measured_to_people_programs_and_partners
     assert (rejection["measured"], rejection["limit"], rejection["unit"]) == (20, 60, "seconds")
     assert rejection["sentence"] in page
     assert rejected.fields["reject_value"] == "20s"
+
+
+def test_a_test_device_is_marked_in_the_lists_of_installs_and_touchpoints(
+    owner: make.Tenant, browser: Client, link: TrackingLink
+) -> None:
+    with tenant(owner.organization.pk):
+        make.make_test_device("Anna's Pixel 8", gaid=GAID)
+    make_touches(link, NOW, params={"advertising_id": GAID.upper()}, click_id="of-anna")
+    make_touches(link, NOW, params={"advertising_id": str(uuid.uuid4())}, click_id="of-others")
+    record(owner, event("open", gaid=GAID, install_id="annas"))
+    record(owner, event("open", install_id="of-others"))
+    decide()
+
+    lists = {
+        name: browser.get(f"/admin/postbacks/{name}/").content.decode()
+        for name in ("install", "touchpoint")
+    }
+
+    for page in lists.values():
+        assert page.count("Test device: Anna&#x27;s Pixel 8") == 1
+    with tenant(owner.organization.pk):
+        install = Install.objects.get(install_id="annas")
+    detail = browser.get(f"{INSTALLS}{install.pk}/change/").content.decode()
+    assert "Test device: Anna&#x27;s Pixel 8" in detail

@@ -44,6 +44,7 @@ from postbacks.models import (
     TouchpointKind,
     UnsettledInstall,
 )
+from postbacks.privacy.device_marks import marks_of_installs
 from postbacks.rulebook.breakers import mark_waiting
 from postbacks.values.attribution import ORGANIC
 from postbacks.values.identifiers import device_spellings
@@ -133,13 +134,14 @@ class InstallAdmin(LogAdmin):
         return install_log(filters.search, cursor)
 
     def row_views(self, rows: Sequence[Install]) -> Sequence[InstallRow]:
-        return [InstallRow.of(install) for install in rows]
+        marks = marks_of_installs(rows)
+        return [InstallRow.of(install, marks.get(install.pk, "")) for install in rows]
 
     def row_context(self, request: HttpRequest, row: Install) -> dict[str, object]:
         return {
             "title": f"{row.get_kind_display()} of {row.app}",
             "detail": install_detail(row),
-            "row": InstallRow.of(row),
+            "row": InstallRow.of(row, marks_of_installs([row]).get(row.pk, "")),
         }
 
 

@@ -36,9 +36,10 @@ class InstallRow:
     whose: SafeString
     device: str
     is_provisional: bool
+    test_device: str = ""
 
     @classmethod
-    def of(cls, install: Install) -> "InstallRow":
+    def of(cls, install: Install, test_device: str = "") -> "InstallRow":
         is_organic = install.attribution_type == ORGANIC
         return cls(
             install=install,
@@ -47,6 +48,7 @@ class InstallRow:
             whose=joined_names(install.partner, install.campaign),
             device=wording.device(install.device),
             is_provisional=install.state == InstallState.PROVISIONAL,
+            test_device=test_device,
         )
 
 
