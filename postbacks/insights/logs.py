@@ -163,10 +163,11 @@ class PostbackSearch:
         return [
             *_equal(app_id=self.app_id, rule_id=self.rule_id, status=self.status),
             *_equal(event_name=self.event_name, reason=self.reason, rule_version=self.version),
+            # Credited when the postback was decided, as figures count it.
+            *_equal(campaign_ref=self.campaign_id),
             *(part.condition for part in parts if part is not None),
             *([] if self.test is None else [Q(test=self.test)]),
             *([Q(rule_id__in=_rules_of(self.partner_id))] if self.partner_id else []),
-            *([_of_campaign(self.campaign_id)] if self.campaign_id else []),
             *([_from_country(self.country)] if self.country else []),
             *([_has_attempt(kind=self.kind)] if self.kind else []),
             *(
@@ -493,15 +494,6 @@ def _has_text(text: str) -> Q:
     # As it stands in JSON, where quotes and line breaks are written otherwise.
     stored = json.dumps(text, ensure_ascii=False)[1:-1]
     return Q(Exists(attempts.filter(Q(sent__icontains=stored) | Q(answered__icontains=stored))))
-
-
-def _of_campaign(campaign_id: int) -> Q:
-    """Return the condition that a campaign was credited when a postback was decided.
-
-    Older rows don't say it: for these the credit of now counts.
-    """
-    installs = Install.objects.filter(pk=OuterRef("install_id"), campaign_id=campaign_id)
-    return Q(campaign_ref=campaign_id) | (Q(campaign_ref=None) & Q(Exists(installs)))
 
 
 def _from_country(country: str) -> Q:

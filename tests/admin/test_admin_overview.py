@@ -1,6 +1,7 @@
 """The first page after signing in: figures with links, and the way in for a new organization."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 
@@ -45,10 +46,48 @@ def test_the_page_names_the_organizations_time_zone(story: Story) -> None:
 
 
 def test_figures_lead_to_the_rows_that_they_count(story: Story) -> None:
-    html = sign_in(story.tenant.owner).get("/admin/").content.decode()
+    """For all, and for a campaign, a partner and a rule: the log has as many rows as it says."""
+    gem, now = story.tenant, datetime.now(UTC)
+    with tenant(story.organization_id):
+        partner = make.make_partner("Lumen Ads")
+        campaign = make.make_campaign(gem.app, partner, "Summer")
+        rule, other = make.make_rule(name="Theirs", partner=partner), make.make_rule(name="Other")
+    states: list[tuple[str, dict[str, object]]] = [
+        ("delivered", {}),
+        ("failed", {"reason": "http_404", "attempts_made": 1}),
+        ("pending", {"attempts_made": 2}),
+        ("pending", {}),
+        ("skipped", {"reason": "missing_macro"}),
+        ("skipped", {"reason": "no_consent"}),
+    ]
+    for place, (status, fields) in enumerate(states):
+        for number in range(place + 1):
+            at = now - timedelta(hours=1 + number)
+            make_postback(gem, rule, at=at, status=status, campaign_ref=campaign.pk, **fields)
+            make_postback(gem, other, at=at, status=status, **fields)
+    make_postback(gem, rule, at=now - timedelta(hours=30), status="failed", reason="http_404")
+    browser = sign_in(gem.owner)
 
-    assert "/admin/postbacks/postback/?status=failed&amp;time=24h" in html
+    for scope in ({}, {"campaign": campaign.pk}, {"partner": partner.pk}, {"rule": other.pk}):
+        html = browser.get("/admin/", scope).content.decode()
+        found = re.findall(r'href="/admin/postbacks/postback/\?([^"]+)">([\d,]+) ([^<]+)<', html)
+        assert {"delivered", "failed", "retrying", "not tried yet"} <= {row[2] for row in found}
+        assert any("reason=missing_macro" in row[0] for row in found)
+        for query, figure, _label in found:
+            export = browser.get(f"/admin/postbacks/postback/export/?{unescape(query)}")
+            lines = export.getvalue().decode().strip().splitlines()
+            assert len(lines) - 1 == int(figure.replace(",", "")), (scope, query)
     assert "/admin/postbacks/postback/?status=pending&amp;time=30d" in html
+
+
+def test_events_of_a_campaign_lead_nowhere(story: Story) -> None:
+    """No log says to whom an event was credited when it was decided."""
+    with tenant(story.organization_id):
+        campaign = make.make_campaign(story.tenant.app, make.make_partner())
+
+    html = sign_in(story.tenant.owner).get("/admin/", {"campaign": campaign.pk}).content.decode()
+
+    assert "/admin/postbacks/event/?" not in html.partition("<main")[2]
 
 
 def test_a_failure_shows_the_answer_and_leads_to_its_postback(story: Story) -> None:
@@ -73,7 +112,7 @@ def test_a_failure_shows_the_answer_and_leads_to_its_postback(story: Story) -> N
     assert "<bdi>registration</bdi> to <bdi>Lumen Ads " in html
     assert "HTTP 404" in html
     assert "x" * 200 + "…" in html
-    assert f"/admin/postbacks/postback/?rule={rule.pk}&amp;time=24h" in html
+    assert f"&amp;rule={rule.pk}&amp;test=no" in html
 
 
 def test_like_failures_are_one_line_that_leads_to_the_log(story: Story) -> None:

@@ -31,10 +31,8 @@ from postbacks.insights.overview.steps_chart import StepsChart
 from postbacks.models import CallbackRule, PostbackStatus, RuleStatus, SkipReason
 
 _LATE = timedelta(minutes=1)
-_MOST_REASONS = 3
 _NOTABLE_POINTS = 0.1
 _BAD_PERCENT = 95
-_LOG_PERIODS = {"1h", "24h"}  # that the logs know by the same names
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +286,12 @@ def _trouble(trouble: RuleTrouble, overview: Overview) -> RuleTroubleRow:
         words=" · ".join(filter(None, counts)),
         percent=wording.percent(trouble.success_percent),
         percent_drawn=trouble.success_percent,
-        url=list_url("postback", **{"rule": str(trouble.rule_id)} | _within(overview.asked)),
+        url=list_url(
+            "postback",
+            **_within(overview.asked, "app", "campaign"),
+            rule=str(trouble.rule_id),
+            test="no",
+        ),
     )
 
 
@@ -300,7 +303,7 @@ def cards(overview: Overview) -> list[FigureCard]:
             "Events received",
             wording.number(figures.events),
             _change(figures.events, before.events, scope),
-            _events_url(scope),
+            "" if scope.only.partner else _events_url(scope),
         ),
         FigureCard(
             "Installs", wording.number(figures.installs), _credit(overview), _installs_url(scope)
@@ -355,9 +358,10 @@ def _flow(overview: Overview) -> list[FlowStage]:
         FlowStage(
             "Skipped",
             wording.number(skipped),
-            _skipped_words(figures),
+            "nothing was left out",
             parts(("hidden", figures.owed), ("skipped", skipped)),
             _postbacks_url(scope, PostbackStatus.SKIPPED),
+            links=_skipped_links(figures, scope),
         ),
         FlowStage(
             "Owed",
@@ -367,12 +371,14 @@ def _flow(overview: Overview) -> list[FlowStage]:
                 ("delivered", figures.delivered), ("pending", waiting), ("failed", figures.failed)
             ),
             links=[
-                FlowLink(wording.number(count), label, _postbacks_url(scope, status))
-                for count, label, status in (
-                    (figures.delivered, "delivered", PostbackStatus.DELIVERED),
-                    (figures.retrying, "retrying", PostbackStatus.PENDING),
-                    (figures.pending, "not tried yet", PostbackStatus.PENDING),
-                    (figures.failed, "failed", PostbackStatus.FAILED),
+                FlowLink(
+                    wording.number(count), label, _postbacks_url(scope, status, attempts=tries)
+                )
+                for count, label, status, tries in (
+                    (figures.delivered, "delivered", PostbackStatus.DELIVERED, ""),
+                    (figures.retrying, "retrying", PostbackStatus.PENDING, "1+"),
+                    (figures.pending, "not tried yet", PostbackStatus.PENDING, "0"),
+                    (figures.failed, "failed", PostbackStatus.FAILED, ""),
                 )
                 if count or status != PostbackStatus.PENDING
             ],
@@ -380,13 +386,17 @@ def _flow(overview: Overview) -> list[FlowStage]:
     ]
 
 
-def _skipped_words(figures: Figures) -> str:
+def _skipped_links(figures: Figures, asked: AskedOverview) -> list[FlowLink]:
+    """Return each reason with its rows, the most frequent first."""
     reasons = sorted(figures.skipped.items(), key=lambda each: (-each[1], each[0]))
-    words = [f"{reason_words(code)}: {wording.number(count)}" for code, count in reasons]
-    if len(words) > _MOST_REASONS:
-        rest = sum(count for _, count in reasons[_MOST_REASONS:])
-        words = [*words[:_MOST_REASONS], f"other reasons: {wording.number(rest)}"]
-    return " · ".join(words) or "nothing was left out"
+    return [
+        FlowLink(
+            wording.number(count),
+            wording.lower_first(reason_words(code)),
+            _postbacks_url(asked, PostbackStatus.SKIPPED, reason=code),
+        )
+        for code, count in reasons
+    ]
 
 
 def reason_words(reason: str) -> str:
@@ -417,37 +427,26 @@ def _change(count: int, before: int, asked: AskedOverview) -> str:
     return wording.change(count, before, asked.previous_name)
 
 
-def _within(asked: AskedOverview) -> dict[str, str]:
-    """Return the filters of a log that leave the postbacks of the period, as far as it has them."""
+def _within(asked: AskedOverview, *names: str) -> dict[str, str]:
+    """Return the filters of a log that leave what the period counts, of those that it has."""
     values = {"since": asked.of.since.isoformat(), "until": asked.of.until.isoformat()}
-    if asked.key in _LOG_PERIODS:
-        values = {"time": asked.key}
-    filters = {choice.name: choice.chosen for choice in asked.filters if choice.chosen}
-    filters.pop("campaign", "")
-    return {**values, **filters}
+    chosen = {choice.name: choice.chosen for choice in asked.filters if choice.name in names}
+    return values | {name: value for name, value in chosen.items() if value}
 
 
-def _postbacks_url(asked: AskedOverview, status: str = "") -> str:
-    filters = {"status": status} if status else {}
-    return list_url("postback", **filters, **_within(asked), test="no")
+def _postbacks_url(asked: AskedOverview, status: str = "", **more: str) -> str:
+    filters = {name: value for name, value in {"status": status, **more}.items() if value}
+    within = _within(asked, "app", "partner", "campaign", "rule")
+    return list_url("postback", **filters, **within, test="no")
 
 
 def _events_url(asked: AskedOverview) -> str:
-    filters = _within(asked)
-    return list_url(
-        "event",
-        **{name: filters[name] for name in ("time", "since", "until", "app") if name in filters},
-    )
+    """Return the log with the events of a period; empty where it can't say who was credited."""
+    return "" if asked.only.campaign else list_url("event", **_within(asked, "app"))
 
 
 def _installs_url(asked: AskedOverview) -> str:
-    filters = _within(asked) | {
-        choice.name: choice.chosen
-        for choice in asked.filters
-        if choice.name == "campaign" and choice.chosen
-    }
-    filters.pop("rule", "")
-    return list_url("install", **filters)
+    return list_url("install", **_within(asked, "app", "partner", "campaign"))
 
 
 def list_url(model: str, **filters: str) -> str:
