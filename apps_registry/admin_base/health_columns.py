@@ -98,7 +98,7 @@ class HealthColumns(CsvExportAdmin):
             '<span class="hl-day">{} {}</span>', row.health.sparkline, f"{row.health.delivered:,}"
         )
 
-    @admin.display(description="failed in 24 h", ordering="health_failed")
+    @admin.display(description="failed", ordering="health_failed")
     def failed_last_day(self, row: Any) -> SafeString | str:
         if not row.health.failed:
             return "0"

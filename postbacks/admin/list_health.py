@@ -28,7 +28,7 @@ from postbacks.insights.list_health import (
 from postbacks.insights.overview.page import list_url
 from postbacks.models import PostbackStatus
 
-_BAR, _GAP, _HEIGHT = 3, 1, 22
+_BAR, _GAP, _HEIGHT = 2, 1, 22
 _FEWEST = 10  # so that a single postback is no tower
 
 _Values = Mapping[int, float]

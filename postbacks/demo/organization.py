@@ -47,6 +47,7 @@ class DemoOrganization:
     links: Mapping[tuple[str, DemoApp], str]  # tokens, by the partner's name
     api_token: str
     people: tuple[Person, ...]
+    is_new: bool = False
 
 
 def set_up(partner_url: str) -> DemoOrganization:
@@ -76,6 +77,7 @@ def set_up(partner_url: str) -> DemoOrganization:
             },
             api_token=_replace_api_token(),
             people=people,
+            is_new=is_new,
         )
 
 

@@ -19,6 +19,8 @@ from postbacks.demo.configuration import BUNDLE_IDS
 from postbacks.demo.evaluation import measured
 from postbacks.demo.evaluation.expected import Expectation, expect
 from postbacks.demo.evaluation.report import RunReport
+from postbacks.demo.history.traffic import DAYS
+from postbacks.demo.history.writing import write_history
 from postbacks.demo.networks import LUMEN, DemoApp
 from postbacks.demo.organization import DemoOrganization
 from postbacks.demo.rules import DEMO_RULES
@@ -45,11 +47,13 @@ class Demo:
         once: bool,
         devices: int,
         lives: bool,
+        has_history: bool,
         say: Callable[[str], object],
     ) -> None:
         self.folder: Path = settings.DATA_DIR
         self.once = once
         self.lives = lives and not once  # goes on playing after its day
+        self.has_history = has_history and not once  # has days before its first
         self.devices = devices
         self.say = say
         self.services = Services(self.folder, port, say)
@@ -61,7 +65,8 @@ class Demo:
         try:
             self.services.start_database()
             self._remove_connection_file()  # left behind if an earlier run was killed
-            demo = self.services.start_processes()
+            before = self._write_history if self.has_history else None
+            demo = self.services.start_processes(before=before)
             self._print_sign_ins(demo)
             if self.once:
                 return self._run_once(demo, started)
@@ -71,6 +76,18 @@ class Demo:
             self.say("Stopping …")
             self.services.stop()
         return True
+
+    def _write_history(self, demo: DemoOrganization) -> None:
+        if not self.services.superuser:
+            self.say("No days before this one: they need the demo's own PostgreSQL.")
+            return
+        write_history(
+            demo,
+            superuser=self.services.superuser,
+            now=datetime.now(UTC),
+            seed=secrets.randbits(48),
+            say=self.say,
+        )
 
     def _run_once(self, demo: DemoOrganization, started: float) -> bool:
         day = new_day(self.devices).simulated()
@@ -151,6 +168,7 @@ class Demo:
             "bundle_id": BUNDLE_IDS[DemoApp.IOS],
             "tracking_link": self._tracking_link(demo),
             "live": self.lives,
+            "history_days": DAYS if self.has_history and self.services.superuser else 0,
         }
         temporary = self.folder / f"{CONNECTION_FILE}.new"
         temporary.touch(mode=0o600)

@@ -13,7 +13,7 @@ from postbacks.demo import organization
 from postbacks.demo.child_processes import ChildProcesses, DemoError
 from postbacks.demo.organization import DemoOrganization
 from postbacks.demo.simulation.scenarios import ANONYMOUS_NETWORK
-from postbacks.infrastructure.database.embedded import EmbeddedServer
+from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 
 HOST = "127.0.0.1"
 _READY_SECONDS = 90.0
@@ -56,11 +56,18 @@ class Services:
         load_rates = [sys.executable, "manage.py", "load_rates", rates, "--repeat=60"]
         self.children.run(load_rates, name="load_rates")
 
-    def start_processes(self) -> DemoOrganization:
-        """Start the other services and return the organization once all of them answer."""
+    def start_processes(
+        self, *, before: Callable[[DemoOrganization], object] | None = None
+    ) -> DemoOrganization:
+        """Start the other services and return the organization once all of them answer.
+
+        `before` is called with an organization that is new, while nothing else works on it yet.
+        """
         self.say("Starting the stand-in ad network, the web server and the worker …")
         self._start_partner()
         demo = organization.set_up(self.partner_url)
+        if before and demo.is_new:
+            before(demo)
         environment = {"PUBLIC_URL": self.url, "ANONYMOUS_NETWORKS": ANONYMOUS_NETWORK}
         web = [
             sys.executable,
@@ -74,6 +81,11 @@ class Services:
         self.children.start("worker", worker, environment=environment)
         self._wait_until_ready()
         return demo
+
+    @property
+    def superuser(self) -> str:
+        """Return how the embedded server's superuser connects; empty for another server."""
+        return self._server.admin_conninfo(DATABASE) if self._server else ""
 
     def check(self) -> None:
         """Raise DemoError if a service has ended unexpectedly."""

@@ -11,10 +11,10 @@ from tests.faults.demo_process import DemoProcess
 
 
 @contextmanager
-def running_demo(*arguments: str) -> Iterator[DemoProcess]:
+def running_demo(*arguments: str, history: bool = False) -> Iterator[DemoProcess]:
     """Start the demo, wait until its traffic is over, and stop it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="postbacks-test-"))
-    demo = DemoProcess(folder / "data", *arguments, port=free_port())
+    demo = DemoProcess(folder / "data", *arguments, port=free_port(), history=history)
     try:
         demo.wait_for(lambda: "until Ctrl-C" in demo.said(), seconds=300)
         yield demo

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, ViewportSize
 
-from tests.browser import chromium, looks, past_day
+from tests.browser import chromium, looks
 from tests.browser.crawl import each_kind_of_page
 from tests.browser.demo import running_demo
 from tests.browser.scenes import (
@@ -65,8 +65,7 @@ def main() -> None:
     if missing := chromium.what_is_missing():
         sys.exit(f"No pictures can be taken: {missing}")
     _say("Starting a demo and waiting until its traffic is over …")
-    with running_demo() as demo, chromium.started() as browser:
-        past_day.spread(demo.folder)
+    with running_demo(history=True) as demo, chromium.started() as browser:
         taken = take_all(browser, demo, options.all) if options.all else take(browser, demo)
         for path in taken:
             _say(f"{path}  {path.stat().st_size / 1024:.0f} KB")

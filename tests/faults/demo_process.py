@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 class DemoProcess:
     """One run of `manage.py demo`."""
 
-    def __init__(self, folder: Path, *arguments: str, port: int) -> None:
+    def __init__(self, folder: Path, *arguments: str, port: int, history: bool = False) -> None:
         self.folder = folder
         (folder / "demo.json").unlink(missing_ok=True)  # a killed run's says nothing about this one
         self.output = folder.parent / f"{folder.name}.out"
@@ -35,6 +35,7 @@ class DemoProcess:
             "POSTBACKS_DEMO": "1",
             "ALLOW_PRIVATE_DESTINATIONS": "127.0.0.0/8",
             "LIVE": "0",  # tests count what they send
+            "HISTORY": "1" if history else "0",
         }
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(

@@ -26,6 +26,7 @@ from postbacks.demo.simulation.model import (
 from postbacks.demo.simulation.population import Population
 
 DEFAULT_DEVICES = 320  # makes about 4,000 postbacks under the demo's rules
+DEVICES_AFTER_HISTORY = 20
 
 _LIVE_VISIT_SHARE = 0.05
 _RETURNING_SHARE = 0.03

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from postbacks.demo import run
 from postbacks.demo.child_processes import DemoError, require_free, stop_on_signals
-from postbacks.demo.simulation.day import DEFAULT_DEVICES
+from postbacks.demo.simulation.day import DEFAULT_DEVICES, DEVICES_AFTER_HISTORY
 from postbacks.infrastructure import environment
 from postbacks.infrastructure.database.embedded import EmbeddedServerError
 from postbacks.management.base import RecordedCommand
@@ -28,7 +28,7 @@ class Command(RecordedCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="End when everything is delivered.")
         parser.add_argument("--reset", action="store_true", help="Remove earlier data first.")
-        parser.add_argument("--devices", type=int, default=DEFAULT_DEVICES)
+        parser.add_argument("--devices", type=int, help="How many install the app today.")
 
     def handle(self, *args: object, **options: object) -> None:
         once = bool(options["once"])
@@ -39,10 +39,14 @@ class Command(RecordedCommand):
         try:
             if options["reset"]:
                 run.reset(settings.DATA_DIR)
+            has_history = environment.parsed("HISTORY", environment.boolean, default=True)
+            # A day that comes within seconds must not hide the days before it.
+            devices = DEVICES_AFTER_HISTORY if has_history and not once else DEFAULT_DEVICES
             demo = run.Demo(
                 port=port,
                 once=once,
-                devices=int(str(options["devices"])),
+                devices=int(str(options["devices"] or devices)),
+                has_history=has_history,
                 lives=environment.parsed("LIVE", environment.boolean, default=True),
                 say=self._say,
             )

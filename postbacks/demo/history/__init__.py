@@ -1,0 +1,1 @@
+"""The days before the demo's first start, so that its charts have curves and a comparison."""
