@@ -35,6 +35,7 @@ RIGHTS: dict[str, frozenset[Right]] = {
 # compares the doors.
 RIGHT_TO: Mapping[str, Right] = {
     "explain": Right.READ,
+    "save_view": Right.READ,
     "version": Right.READ,
     "template": Right.READ,
     "restore": Right.SET_UP,

@@ -13,7 +13,7 @@ from postbacks.callbacks.rules import comparisons, conditions, definition
 from postbacks.configuration import document
 from postbacks.delivery import lanes, success
 from postbacks.delivery.http import response
-from postbacks.insights import exports
+from postbacks.insights import exports, saved_views
 from postbacks.intake import refused_events
 from postbacks.intake.events import body, fields, lenient_json, validation
 from postbacks.intake.links import reading
@@ -86,6 +86,8 @@ BOUNDS = {
     "workers that an export": jobs.BackgroundJob.MOST_TRIES,
     "test devices": test_devices.MOST_MARKS,
     "rows of a file that is sent at once": MAX_ROWS,
+    "saved views of a person": saved_views.MOST_OF_PERSON,
+    "saved views that are shared": saved_views.MOST_SHARED,
     "exports in the background": exports.MOST_RUNNING,
     "exports of an organization that are kept": exports.MOST_KEPT,
     "days that the file of an export": jobs.KEPT_FOR.days,

@@ -158,6 +158,9 @@ class TouchpointAdmin(LogAdmin):
         rows = [TouchpointRow.of(row, outcomes[row.public_id], marks) for row in page.rows]
         return replace(page, rows=rows)
 
+    def key_of(self, row: TouchpointRow) -> int:
+        return int(row.touchpoint.pk)
+
     def row_context(self, request: HttpRequest, row: Touchpoint) -> dict[str, object]:
         outcome = outcomes_of([row])[row.public_id]
         params = dict(row.params)

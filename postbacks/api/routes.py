@@ -22,6 +22,7 @@ from postbacks.api.resources.postbacks import PostbackViewSet
 from postbacks.api.resources.refused_events import RefusedEventViewSet
 from postbacks.api.resources.replays import ReplayViewSet
 from postbacks.api.resources.rules.viewset import RuleViewSet
+from postbacks.api.resources.saved_views import SavedViewViewSet
 from postbacks.api.resources.search import SearchViewSet
 from postbacks.api.resources.signing import ClickSigningKeyViewSet, SigningSecretViewSet
 from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
@@ -51,6 +52,7 @@ router.register("v1/touchpoints", TouchpointViewSet, "touchpoint")
 router.register("v1/refused-events", RefusedEventViewSet, "refused-event")
 router.register("v1/postbacks", PostbackViewSet, "postback")
 router.register("v1/replays", ReplayViewSet, "replay")
+router.register("v1/saved-views", SavedViewViewSet, "saved-view")
 router.register("v1/exports", ExportViewSet, "export")
 router.register("v1/discrepancies", DiscrepancyViewSet, "discrepancy")
 router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Q
 
+from postbacks.insights import wording
 from postbacks.insights.logs import (
     installs_with,
     refused_events_with,
@@ -24,6 +25,7 @@ from postbacks.models import (
     InstallKey,
     Postback,
     RefusedEvent,
+    SkipReason,
     Touchpoint,
     TouchpointKey,
 )
@@ -147,7 +149,7 @@ def _of_postbacks(events: Sequence[Event]) -> Iterator[StoryEntry]:
     )
     for row in rows.prefetch_related("rule").order_by("-event_received_at", "-pk")[: 2 * MOST]:
         detail = row.get_status_display()
-        detail += f": {row.reason}." if row.reason else "."
+        detail += f": {_reason(row)}." if row.reason else "."
         title = f"{row.event_name} · {row.rule}"
         yield StoryEntry(
             row.delivered_at or row.created_at,
@@ -157,6 +159,13 @@ def _of_postbacks(events: Sequence[Event]) -> Iterator[StoryEntry]:
             detail,
             row,
         )
+
+
+def _reason(postback: Postback) -> str:
+    label = dict(SkipReason.choices).get(postback.reason) or wording.answer(
+        postback.reason, postback.last_status_code
+    )
+    return wording.lower_first(str(label))
 
 
 def _of_refused(refused: Iterable[RefusedEvent]) -> Iterator[StoryEntry]:

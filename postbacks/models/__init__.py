@@ -81,6 +81,7 @@ from postbacks.models.rules import (
     RulePace,
     RuleStatus,
 )
+from postbacks.models.saved_views import SavedView
 from postbacks.models.skadnetwork import (
     SignatureState,
     SkanPostback,
@@ -165,6 +166,7 @@ __all__ = [
     "RuleFailure",
     "RulePace",
     "RuleStatus",
+    "SavedView",
     "SignatureState",
     "SiteTimes",
     "SkanPostback",

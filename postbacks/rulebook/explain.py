@@ -7,7 +7,7 @@ reasons. Where the rule and the credit of today would decide otherwise, that is 
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -83,6 +83,8 @@ _PRECEDENCE = (
     PostbackStatus.SKIPPED,
 )
 _MOST_ARCHIVED = 500  # an organization may archive as many as it likes
+MOST_EXPLAINED = 20  # events of one device
+_EVENTS_SECONDS = 1.5
 _PATIENCE_SECONDS = 5.0  # of processor time for all rules
 _NOT_LOOKED_AT = Refusal(
     "not_looked_at",
@@ -161,6 +163,22 @@ def explain(event: Event, *, partner_id: int | None = None) -> list[Explanation]
         for rule in rules
         if rule.pk in postbacks or _was_there(history[rule.pk])
     ]
+
+
+def explain_newest(events: Iterable[Event]) -> dict[int, list[Explanation]]:
+    """Explain the newest of some events, by their row ids, for as long as there is time."""
+    began = time.monotonic()
+    explained: dict[int, list[Explanation]] = {}
+    newest = sorted(events, key=lambda event: (event.received_at, event.pk), reverse=True)
+    for event in newest[:MOST_EXPLAINED]:
+        if time.monotonic() - began > _EVENTS_SECONDS:
+            break
+        explained[event.pk] = [
+            each
+            for each in explain(event)
+            if each.postback or each.rule.app_id in {None, event.app_id}
+        ]
+    return explained
 
 
 def _rules_to_explain(with_postback: Collection[int]) -> list[CallbackRule]:

@@ -134,6 +134,7 @@ def _asked(route: Route) -> tuple[str, Right | None] | None:
         usual = {
             "": ("GET", READ),
             "export/": ("GET", EXPORT),
+            "views/": ("POST", READ),
             "add/": ("GET", add),
             "%(object_id)s/history/": ("GET", READ),
             "%(object_id)s/delete/": ("GET", delete),

@@ -10,6 +10,7 @@ from apps_registry.tenancy import tenant
 from postbacks.models import CallbackRule, Postback, RuleStatus
 from postbacks.rulebook import saving
 from tests import database, make
+from tests.admin.pages import sign_in
 from tests.api.calling import owner_of, report
 from tests.workers import decide_all
 
@@ -228,3 +229,33 @@ def test_an_unknown_event_and_another_organizations_do_not_exist(made: make.Tena
     ]
 
     assert [answer.status for answer in answers] == [404, 404]
+
+
+def test_a_device_and_an_install_say_what_each_rule_did_and_would_do_now(
+    made: make.Tenant,
+) -> None:
+    rule = make.make_tenant_rule(made, URL, triggers=["purchase"])
+    report(made.sdk_key, event_name="install", install_id="story-1")
+    report(made.sdk_key, event_name="purchase", install_id="story-1")
+    decide_all()
+    with tenant(made.organization.pk):
+        rule.triggers = ["install"]
+        saving.save(rule, by=None)
+    api = owner_of(made)
+    (install,) = api.rows("installs")
+
+    stories = [
+        api.get("devices/explain", id="story-1").data,
+        api.get(f"installs/{install['id']}/explain").data,
+    ]
+
+    for story in stories:
+        of_events = [entry["rules"] for entry in story if entry["kind"] == "event"]
+        decided = [
+            (rules[0]["decision"], rules[0]["if_it_came_now"]["decision"]) for rules in of_events
+        ]
+        assert decided == [("not_matched", "owed"), ("owed", "not_matched")]
+        assert all(entry["rules"] is None for entry in story if entry["kind"] != "event")
+    page = sign_in(made.owner).get("/admin/device/?id=story-1").content.decode()
+    assert "what would happen if it came now" in page
+    assert "It would be sent" in page

@@ -95,6 +95,7 @@ RIGHTS = {
         "cancel": EXPORT,
         "destroy": EXPORT,
     },
+    "v1/saved-views": {"list": READ, "retrieve": READ, "create": READ, "destroy": READ},
     "v1/exports": {
         "list": READ,
         "retrieve": READ,
@@ -132,6 +133,8 @@ PAGES_OF = {
 }
 # What a page has no address of its own for, and how the page of the row, form or list is asked.
 ON_THE_FORM: dict[tuple[str, str], tuple[str, str, dict[str, str]]] = {
+    ("v1/saved-views", "create"): ("POST", "postbacks/postback/views/", {"do": "save"}),
+    ("v1/saved-views", "destroy"): ("POST", "postbacks/postback/views/", {"do": "delete"}),
     ("v1/callback-rules", "version"): ("GET", f"{_RULES}/{{rule}}/versions/", {"newer": "1"}),
     ("v1/callback-rules", "restore"): ("POST", f"{_RULES}/{{rule}}/versions/", {"number": "1"}),
     ("v1/callback-rules", "start_held"): ("POST", f"{_RULES}/{{rule}}/held/", {"action": "drop"}),
@@ -336,6 +339,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
         "v1/refused-events": lambda: make_refusal(tenant),
         "v1/postbacks": lambda: _postback(tenant),
         "v1/replays": lambda: _replay(tenant),
+        "v1/saved-views": lambda: _saved_view(api),
         "v1/exports": lambda: _export(tenant),
         "v1/discrepancies": lambda: _discrepancy(api),
         "v1/skan-postbacks": lambda: _skan_postback(tenant),
@@ -348,6 +352,11 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
 def _export(tenant: make.Tenant) -> str:
     export = owner_of(tenant).post("exports", {"list": "apps"}).data["id"]
     return str(export)
+
+
+def _saved_view(api: Program) -> str:
+    view = {"list": "postbacks", "name": f"A {uuid4()}", "shared": True}
+    return str(api.post("saved-views", view).data["id"])
 
 
 def _discrepancy(api: Program) -> str:

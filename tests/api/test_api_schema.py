@@ -130,6 +130,8 @@ def test_every_address_of_the_contract_is_described() -> None:
         "discrepancies/{id}": {"get", "delete"},
         "discrepancies/{id}/cancel": {"post"},
         "discrepancies/{id}/lines": {"get"},
+        "saved-views": {"get", "post"},
+        "saved-views/{id}": {"get", "delete"},
         "exports": {"get", "post"},
         "exports/{id}": {"get", "delete"},
         "exports/{id}/cancel": {"post"},

@@ -74,6 +74,7 @@ from postbacks.models import (
     RuleDevice,
     RuleFailure,
     RulePace,
+    SavedView,
     SiteTimes,
     TestSend,
     Touchpoint,
@@ -285,6 +286,14 @@ def _live(app: App, rule: models.Model) -> None:
         status=JobStatus.FINISHED,
         file_name="a-file",
         rows=1,
+    )
+    SavedView.objects.create(
+        list_name="postbacks.postback",
+        name="Failed",
+        created_by="Anna",
+        filters="status=failed",
+        columns=["Reason"],
+        is_shared=True,
     )
     TestSend.objects.create(
         public_id=uuid.uuid4(),

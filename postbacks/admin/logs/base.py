@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps_registry import csv_format
@@ -24,6 +24,12 @@ from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.csv_format import ColumnType, FileFormat
 from postbacks.admin.logs.columns import Columns, column_type
 from postbacks.admin.logs.filters import LogFilter
+from postbacks.admin.logs.saved_views import (
+    cell_text,
+    change_choices,
+    choices_of,
+    chosen_columns,
+)
 from postbacks.insights import exports
 from postbacks.insights.exports import FilePortion
 from postbacks.insights.keyset import Cursor, KeysetPage, KeysetPosition
@@ -212,8 +218,42 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
 
     def _add_rows(self, request: HttpRequest, response: TemplateResponse) -> None:
         context = response.context_data or {}
-        context["rows"] = self.row_views(context["cl"].page.rows)
+        rows = context["cl"].page.rows
+        context["rows"] = views = self.row_views(rows)
         context["back"] = request.get_full_path()
+        if not self.can_be_exported:
+            return
+        chosen = chosen_columns(request, self.opts.label_lower, self.columns)
+        context["query"] = request.GET.urlencode()
+        context["choices"] = choices_of(request, self.opts.label_lower, self.columns, chosen)
+        context["chosen_columns"] = chosen
+        context["chosen_rows"] = [
+            (
+                view,
+                reverse(self.admin_site_name("change"), args=[self.key_of(row)]),
+                [cell_text(self.columns[name](row)) for name in chosen],
+            )
+            for view, row in (zip(views, rows, strict=True) if chosen else ())
+        ]
+
+    def key_of(self, row: Any) -> int:
+        """Return the primary key of a row as `read_page` returns it."""
+        return int(row.pk)
+
+    def get_urls(self) -> list[URLPattern]:
+        if not self.can_be_exported:
+            return super().get_urls()
+        name = f"{self.opts.app_label}_{self.opts.model_name}_views"
+        view = self.admin_site.admin_view(self.views_view)
+        return [path("views/", view, name=name), *super().get_urls()]
+
+    def views_view(self, request: HttpRequest) -> HttpResponse:
+        """Choose columns, or save or delete a view of this list."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        filters = list(self.filter_form({}).fields)
+        back = reverse(self.admin_site_name("changelist"))
+        return change_choices(request, self.opts.label_lower, filters, back)
 
     def change_view(
         self,

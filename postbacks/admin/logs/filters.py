@@ -11,6 +11,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.http import urlencode
 
@@ -26,6 +27,7 @@ from postbacks.insights.logs import (
     StatusCodes,
     TimeRange,
 )
+from postbacks.insights.saved_views import MOST_COLUMNS
 from postbacks.models import (
     AttemptKind,
     CallbackRule,
@@ -244,7 +246,13 @@ class LogFilter(forms.Form):
 
     def address(self, *, without: str = "", **more: str) -> str:
         values = {name: value for name, value in self.active_values.items() if name != without}
-        return "?" + urlencode({**values, **more})
+        return "?" + urlencode({**values, **more, **self._columns}, doseq=True)
+
+    @property
+    def _columns(self) -> dict[str, list[str]]:
+        """Return the columns that a saved view's address names, for the next page's."""
+        names = self.data.getlist("column") if isinstance(self.data, QueryDict) else []
+        return {"column": names[:MOST_COLUMNS]} if names else {}
 
     @property
     def chips(self) -> list[Chip]:

@@ -12,7 +12,8 @@ from postbacks.admin.logs.base import row_address
 from postbacks.insights.device_story import StoryEntry, story_of_device, story_of_install
 from postbacks.insights.search import LONGEST, Matches, MatchKind, SearchMatch, search
 from postbacks.insights.touchpoint_outcomes import outcomes_of
-from postbacks.models import Install, Touchpoint
+from postbacks.models import Event, Install, Touchpoint
+from postbacks.rulebook.explain import explain_newest
 from postbacks.rulebook.partner_answer import answer_partner
 
 _OF_DEVICES = {MatchKind.INSTALL, MatchKind.EVENT, MatchKind.TOUCHPOINT, MatchKind.REFUSED_EVENT}
@@ -71,12 +72,18 @@ def device_page(request: HttpRequest) -> HttpResponse:
         entries = story_of_install(install)
     elif text:
         entries = story_of_device(text)
+    explained = explain_newest(entry.row for entry in entries if isinstance(entry.row, Event))
     context = {
         **admin.site.each_context(request),
         "title": "Everything of an install" if install else "Everything of a device",
         "find_text": text,
         "install": install,
-        "entries": [(entry, row_address(entry.row), _WORDS[entry.kind]) for entry in entries],
+        "entries": [
+            (entry, row_address(entry.row), _WORDS[entry.kind], explained.get(entry.row.pk, ()))
+            if entry.kind is MatchKind.EVENT
+            else (entry, row_address(entry.row), _WORDS[entry.kind], ())
+            for entry in entries
+        ],
     }
     return TemplateResponse(request, "admin/search/device.html", context)
 

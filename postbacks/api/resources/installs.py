@@ -15,7 +15,7 @@ from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import PageQuery
-from postbacks.api.resources.search import StoryEntrySerializer
+from postbacks.api.resources.search import StoryEntrySerializer, story_data
 from postbacks.attribution import reasons
 from postbacks.insights.device_story import story_of_install
 from postbacks.insights.touchpoint_outcomes import json_objects
@@ -228,7 +228,7 @@ class InstallViewSet(OrganizationViewSet):
     def explain(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer what led to the install and what it led to, until the device's next, in order."""
         story = story_of_install(self.get_object())
-        return Response(StoryEntrySerializer(story, many=True).data)
+        return Response(story_data(story))
 
     def csv_columns(self) -> Sequence[str]:
         return InstallCsvSerializer.columns

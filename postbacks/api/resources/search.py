@@ -1,9 +1,10 @@
 """One search for all ids, and everything of a device in order."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,10 +13,12 @@ from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.api.query import Query
+from postbacks.api.resources.events import ExplainedSerializer
 from postbacks.insights import search
-from postbacks.insights.device_story import story_of_device
-from postbacks.insights.search import KINDS, LONGEST
+from postbacks.insights.device_story import StoryEntry, story_of_device
+from postbacks.insights.search import KINDS, LONGEST, MatchKind
 from postbacks.models import Event
+from postbacks.rulebook.explain import explain_newest
 
 
 class MatchSerializer(serializers.Serializer):
@@ -36,6 +39,24 @@ class StoryEntrySerializer(serializers.Serializer):
     id = serializers.UUIDField()
     title = serializers.CharField()
     detail = serializers.CharField(help_text="What came of it, in words.")
+    rules = serializers.SerializerMethodField(
+        help_text="What each rule did with an event, as its own `explain` says it; null of "
+        "anything else, and of events beyond the newest twenty."
+    )
+
+    @extend_schema_field(ExplainedSerializer(many=True, allow_null=True))
+    def get_rules(self, entry: StoryEntry) -> Any:
+        explained = self.context.get("explained", {})
+        if entry.kind is not MatchKind.EVENT or entry.row.pk not in explained:
+            return None
+        return ExplainedSerializer(explained[entry.row.pk], many=True).data
+
+
+def story_data(story: Sequence[StoryEntry]) -> Any:
+    """Return a story as it is answered, with what rules did with its newest events."""
+    events = [entry.row for entry in story if isinstance(entry.row, Event)]
+    context = {"explained": explain_newest(events)}
+    return StoryEntrySerializer(story, many=True, context=context).data
 
 
 class SearchQuery(Query):
@@ -92,4 +113,4 @@ class SearchViewSet(OrganizationViewSet):
     def explain_device(self, request: Request) -> Response:
         """Answer everything of a device in order: clicks, installs, events, postbacks, refusals."""
         story = story_of_device(self.query.validated_data["id"])
-        return Response(StoryEntrySerializer(story, many=True).data)
+        return Response(story_data(story))
