@@ -197,6 +197,8 @@ if RETENTION_DAYS_EVENTS and not 0 < RETENTION_DAYS_POSTBACKS <= RETENTION_DAYS_
 EXPORT_MEGABYTES_OF_ORGANIZATION = environment.parsed(
     "EXPORT_MEGABYTES_OF_ORGANIZATION", environment.natural, default=5_000
 )
+# Where scheduled exports may go beside stores, in a folder of each organization; None: nowhere.
+EXPORT_DIR = environment.parsed("EXPORT_DIR", environment.folder, default=None)
 EXPORT_MEGABYTES = environment.parsed("EXPORT_MEGABYTES", environment.natural, default=20_000)
 
 # Unset: /metrics answers loopback alone.

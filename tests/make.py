@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.contrib.auth.hashers import make_password
@@ -32,9 +33,10 @@ from apps_registry.models import (
 from apps_registry.models.click_signing import new_secret
 from apps_registry.people import invitations
 from apps_registry.roles import Role
-from apps_registry.tenancy import tenant
+from apps_registry.tenancy import current_organization, tenant
 from postbacks.callbacks.rules.versions import save_rule
-from postbacks.models import CallbackRule, RuleStatus, SkanPostback, TestDevice
+from postbacks.insights import export_schedules
+from postbacks.models import CallbackRule, ExportSchedule, RuleStatus, SkanPostback, TestDevice
 from postbacks.privacy.device_marks import mark_device
 from tests.database import superuser
 from tests.row_templates import RowTemplate, loaded, stored_rows
@@ -209,6 +211,20 @@ def make_link(campaign: Campaign, **fields: object) -> TrackingLink:
     return TrackingLink.objects.create(
         **{"name": f"Link {next(_numbers)}", "campaign": campaign, **fields}
     )
+
+
+def make_export_schedule(name: str = "All events", **fields: Any) -> ExportSchedule:
+    """Return a schedule to a store that nobody runs."""
+    values = {
+        "endpoint": "https://s3.eu-central-1.amazonaws.com",
+        "region": "eu-central-1",
+        "bucket": "lake",
+        "access_key_id": "AKIAEXAMPLE",
+        **fields,
+    }
+    schedule = ExportSchedule(name=name, organization_id=current_organization(), **values)
+    export_schedules.save(schedule, secret="a-secret-access-key")
+    return schedule
 
 
 def make_test_device(name: str = "Anna's Pixel 8", *, days: int = 7, **ids: str) -> TestDevice:

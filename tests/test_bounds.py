@@ -13,12 +13,13 @@ from postbacks.callbacks.rules import comparisons, conditions, definition
 from postbacks.configuration import document
 from postbacks.delivery import lanes, success
 from postbacks.delivery.http import response
+from postbacks.insights import export_schedules as schedules
 from postbacks.insights import exports, saved_views
 from postbacks.intake import refused_events
 from postbacks.intake.events import body, fields, lenient_json, validation
 from postbacks.intake.links import reading
 from postbacks.intake.skadnetwork import recording, unclaimed
-from postbacks.models import jobs, rules, test_devices
+from postbacks.models import export_schedules, jobs, rules, test_devices
 from postbacks.models.refused_events import LONGEST_CONTENT
 from postbacks.rulebook import discrepancies, dry_run, replays, test_send
 from postbacks.values import partner_lists
@@ -90,6 +91,8 @@ BOUNDS = {
     "saved views that are shared": saved_views.MOST_SHARED,
     "exports in the background": exports.MOST_RUNNING,
     "exports of an organization that are kept": exports.MOST_KEPT,
+    "scheduled exports of": export_schedules.MOST_SCHEDULES,
+    "exports of one schedule": schedules.MOST_RUNNING,
     "days that the file of an export": jobs.KEPT_FOR.days,
     "lines of a partner's list": partner_lists.MOST_LINES,
     "megabytes of such a list": partner_lists.MOST_BYTES // 10**6,

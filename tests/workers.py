@@ -8,7 +8,9 @@ from threading import Thread
 from django.db import connection
 
 from postbacks import pipeline
+from postbacks.delivery.http.opening import open_transport
 from postbacks.infrastructure.database import roles
+from postbacks.insights import exports
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 from postbacks.rulebook import held_postbacks, replaying
 from postbacks.rulebook.test_sender import TestSender
@@ -69,3 +71,9 @@ def work_on_replays(now: datetime | None = None) -> None:
     """Do at a moment what the task for replays does, until nothing is left to do."""
     with database.as_role(roles.WORKER):
         replaying.work(60, now=lambda: now or datetime.now(UTC))
+
+
+def work_on_exports(seconds: float = 20.0) -> None:
+    """Give the next export one turn, as a worker does."""
+    with database.as_role(roles.WORKER), open_transport() as transport:
+        exports.work(transport, seconds)

@@ -9,6 +9,7 @@ from postbacks.admin import operator
 from postbacks.admin.attribution_settings import AttributionSettingsAdmin
 from postbacks.admin.campaigns.admin import CampaignAdmin
 from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
+from postbacks.admin.export_schedules import ExportScheduleAdmin
 from postbacks.admin.hubs import app_hub, partner_hub
 from postbacks.admin.installs.admin import InstallAdmin
 from postbacks.admin.list_health import ListHealth
@@ -64,6 +65,7 @@ __all__ = [
     "DiscrepancyAdmin",
     "EventAdmin",
     "ExportAdmin",
+    "ExportScheduleAdmin",
     "InstallAdmin",
     "PostbackAdmin",
     "RefusedEventAdmin",

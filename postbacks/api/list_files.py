@@ -130,6 +130,15 @@ class ListFiles(GenericViewSet):
         view.format_kwarg = None
         return ListFile(view, view.filtered(QueryDict(filters)), FileFormat(file_format))
 
+    @classmethod
+    def filter_problem(cls, filters: str) -> str:
+        """Return what is wrong with the filters of an address, empty if nothing is."""
+        try:
+            cls.open_file(filters, FileFormat.JSON_LINES)
+        except InvalidParameters as refusal:
+            return str(refusal.detail)
+        return ""
+
     def filtered(self, parameters: QueryDict) -> "QuerySet[Any]":
         """Read the query of the list; return the rows that it leaves. Raises InvalidParameters."""
         self.query = read_query(parameters, self.queries[self.action])

@@ -11,6 +11,7 @@ from postbacks.api.resources.attribution import AttributionSettingsViewSet, Test
 from postbacks.api.resources.catalogues import MacroViewSet, PartnerTemplateViewSet
 from postbacks.api.resources.discrepancies import DiscrepancyLineViewSet, DiscrepancyViewSet
 from postbacks.api.resources.events import EventViewSet
+from postbacks.api.resources.export_schedules import ExportScheduleViewSet
 from postbacks.api.resources.exports import ExportViewSet
 from postbacks.api.resources.installs import InstallViewSet
 from postbacks.api.resources.keys import ApiTokenViewSet, SdkKeyViewSet
@@ -54,6 +55,7 @@ router.register("v1/postbacks", PostbackViewSet, "postback")
 router.register("v1/replays", ReplayViewSet, "replay")
 router.register("v1/saved-views", SavedViewViewSet, "saved-view")
 router.register("v1/exports", ExportViewSet, "export")
+router.register("v1/export-schedules", ExportScheduleViewSet, "export-schedule")
 router.register("v1/discrepancies", DiscrepancyViewSet, "discrepancy")
 router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")
 router.register("v1/audit-log", AuditLogViewSet, "audit-entry")

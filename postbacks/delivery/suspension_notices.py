@@ -16,7 +16,7 @@ from apps_registry.audit.audited_model import AuditedQuerySet
 from apps_registry.mail_text import one_line
 from apps_registry.models import Membership
 from apps_registry.roles import Role
-from apps_registry.tenancy import tenant
+from apps_registry.tenancy import current_organization, tenant
 from postbacks.delivery.holding import HELD_DAYS
 from postbacks.delivery.lasting_failure import (
     FAILING_DAYS,
@@ -59,7 +59,7 @@ def notify_of_suspension(rule_id: int) -> None:
     if rule is None:
         return  # notified by another worker, or switched on again
     _mark_notified(rule_id, at=timezone.now())
-    if addresses := _owners_of(rule):
+    if addresses := owner_addresses():
         undo = partial(_mark_notified, rule_id, at=None)
         transaction.on_commit(partial(_send, _mail(rule, addresses), rule, undo))
 
@@ -79,7 +79,7 @@ def warn_of_failure(rule_id: int, *, now: datetime) -> None:
         return
     undo = partial(_mark_warned, rule_id, failure.warned)
     _mark_warned(rule_id, level)
-    if addresses := _owners_of(failure.rule):
+    if addresses := owner_addresses():
         mail = _warning(failure.rule, failure, level, addresses)
         transaction.on_commit(partial(_send, mail, failure.rule, undo))
 
@@ -96,9 +96,10 @@ def suspension_reason(rule: CallbackRule) -> str:
     )
 
 
-def _owners_of(rule: CallbackRule) -> list[str]:
+def owner_addresses() -> list[str]:
+    """Return the addresses of the current organization's owners."""
     owners = Membership.objects.filter(
-        organization=rule.organization, role=Role.OWNER, user__is_active=True
+        organization=current_organization(), role=Role.OWNER, user__is_active=True
     )
     return list(owners.order_by("id").values_list("user__email", flat=True))
 

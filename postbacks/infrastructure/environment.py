@@ -3,6 +3,7 @@
 A wrong value stops the start with a sentence that names the setting.
 """
 
+import os
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
@@ -84,6 +85,18 @@ def days(*, at_least: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def folder(value: str) -> Path:
+    """Return the path of a folder that can be written to. Raises ValueError."""
+    path = Path(value)
+    if not path.is_absolute():
+        raise ValueError(f"{path} must be a whole path, from / on.")
+    if not path.is_dir():
+        raise ValueError(f"{path} is no folder; make it.")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(f"{path} can't be written to.")
+    return path
 
 
 def geoip_database(value: str) -> Path:

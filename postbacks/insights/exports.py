@@ -29,10 +29,12 @@ from apps_registry.audit.actors import current_actor
 from apps_registry.audit.audited_model import log_action, logged_filters
 from apps_registry.csv_format import ColumnType, FileFormat
 from apps_registry.tenancy import tenant
+from postbacks.delivery.http.transport import Transport
 from postbacks.infrastructure.database.jobs import held_job, take_turns
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.statements import rows
-from postbacks.insights import parquet_files
+from postbacks.insights import export_delivery, export_schedules, parquet_files
+from postbacks.insights.export_schedules import ExportRefusedError
 from postbacks.insights.keyset import KeysetPosition
 from postbacks.models import Export, ExportDoor, JobStatus
 from postbacks.models.exports import exports_folder, new_file_name, stored_files
@@ -47,19 +49,31 @@ _SAVE_SECONDS = 1.0
 _FREE_BYTES = 500_000_000  # of the disk, which are left to others
 _ORPHAN_SECONDS = 60.0  # a file is older than its row: it is being made
 _WAITING = """
-SELECT organization_id, id FROM export WHERE status = 'running' ORDER BY worked_at LIMIT 100
+SELECT organization_id, id FROM export
+WHERE status = 'running' AND (next_try_at IS NULL OR next_try_at <= now())
+ORDER BY worked_at LIMIT 100
 """
 _IS_ANY_DUE = """
-SELECT EXISTS (SELECT FROM export WHERE status = 'running')
+SELECT EXISTS (
+        SELECT FROM export
+        WHERE status = 'running' AND (next_try_at IS NULL OR next_try_at <= now())
+    )
     OR EXISTS (SELECT FROM export WHERE expires_at < now())
+    OR EXISTS (SELECT FROM export WHERE upload_id <> '' AND status <> 'running')
+    OR EXISTS (SELECT FROM export_schedule WHERE is_on AND due_at <= now())
 """
 _SIZES = """
 SELECT coalesce(sum(size) FILTER (WHERE organization_id = %(organization)s), 0),
        coalesce(sum(size), 0)
-FROM export WHERE status IN ('running', 'finished')
+FROM export
+WHERE status = 'running' OR status = 'finished' AND (schedule_id IS NULL OR folder_path <> '')
 """
-_DELETE_EXPIRED = "DELETE FROM export WHERE expires_at < now() RETURNING organization_id, file_name"
-_FILE_NAMES = "SELECT file_name FROM export WHERE status IN ('running', 'finished')"
+_DELETE_EXPIRED = """
+DELETE FROM export WHERE expires_at < now() RETURNING organization_id, file_name, folder_path
+"""
+_FILE_NAMES = """
+SELECT file_name FROM export WHERE status = 'running' OR status = 'finished' AND schedule_id IS NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,21 +138,18 @@ def stream(
     yield truncated
 
 
-class ExportRefusedError(Exception):
-    """No export can be started now; the message says why and what to do."""
-
-
 def start(request: ExportRequest) -> Export:
     """Have a worker write a file. Raises ExportRefusedError."""
     if request.format == FileFormat.PARQUET and not parquet_files.is_available():
         raise ExportRefusedError(parquet_files.IS_MISSING)
     now = datetime.now(UTC)
     take_turns("export")
-    if Export.objects.filter(status=JobStatus.RUNNING).count() >= MOST_RUNNING:
+    by_hand = Export.objects.filter(schedule=None)
+    if by_hand.filter(status=JobStatus.RUNNING).count() >= MOST_RUNNING:
         raise ExportRefusedError(
             f"{MOST_RUNNING} exports are being made, as many as may be; wait for one, or cancel it."
         )
-    if Export.objects.count() >= MOST_KEPT:
+    if by_hand.count() >= MOST_KEPT:
         raise ExportRefusedError(
             f"{MOST_KEPT} exports are kept, as many as may be; delete some that you don't need."
         )
@@ -191,23 +202,52 @@ def is_any_due() -> bool:
     return bool(rows(_IS_ANY_DUE, {})[0][0])
 
 
-def work(seconds: float = TURN_SECONDS, *, show_life: Callable[[], None] = lambda: None) -> None:
+def work(
+    transport: Transport,
+    seconds: float = TURN_SECONDS,
+    *,
+    show_life: Callable[[], None] = lambda: None,
+) -> None:
     """Give the export that has waited longest one turn, and delete those that have expired.
 
-    Only the role worker may do this; it sees every organization's rows.
+    Those of schedules are started before. Only the role worker may do this; it sees every
+    organization's rows.
     """
     delete_expired()
+    export_schedules.start_due()
+    export_delivery.abort_ended(transport)
     with held_job("export", _WAITING) as job:
-        if job is not None and Export.begin_turn(*job):
-            _write_or_fail(*job, until=time.monotonic() + seconds, show_life=show_life)
+        if job is not None and _begin_turn(*job):
+            turn = _Turn(transport, time.monotonic() + seconds, show_life)
+            _write_or_fail(*job, turn)
             Export.end_turn(*job)
             show_life()
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What a worker has for one export, and until when."""
+
+    transport: Transport
+    until: float
+    show_life: Callable[[], None]
+
+
+def _begin_turn(organization_id: int, export_id: int) -> bool:
+    """Count a try; note for the owners of a schedule that its export is given up."""
+    if Export.begin_turn(organization_id, export_id):
+        return True
+    with tenant(organization_id):
+        export = Export.objects.filter(pk=export_id, status=JobStatus.FAILED).first()
+        if export is not None:
+            export_delivery.note_failed(export.schedule_id, datetime.now(UTC))
+    return False
+
+
 def delete_expired() -> None:
     """Delete exports whose time is over, with their files."""
-    for organization_id, name in rows(_DELETE_EXPIRED, {}):
-        Export(organization_id=organization_id, file_name=name).path.unlink(missing_ok=True)
+    for organization_id, name, path in rows(_DELETE_EXPIRED, {}):
+        Export(organization_id=organization_id, file_name=name, folder_path=path).delete_files()
 
 
 def delete_orphans() -> int:
@@ -245,19 +285,27 @@ def _log(export: Export, *, name: str = "") -> None:
 
 
 def _delete_file_at_commit(export: Export) -> None:
-    transaction.on_commit(lambda: export.path.unlink(missing_ok=True))
+    transaction.on_commit(export.delete_files)
 
 
-def _write_or_fail(
-    organization_id: int, export_id: int, *, until: float, show_life: Callable[[], None]
-) -> None:
+def _write_or_fail(organization_id: int, export_id: int, turn: _Turn) -> None:
     try:
         with tenant(organization_id):
             export = Export.unfinished(export_id).first()
             if export is None:
                 return  # it ended a moment ago
-            writer = _Writer(export, open_list(export), show_life)
-        writer.run(until)
+            if not export.is_written:
+                writer = _Writer(export, open_list(export), turn.show_life)
+        if export.is_written:
+            export_delivery.deliver(
+                export_id,
+                organization_id,
+                turn.transport,
+                until=turn.until,
+                show_life=turn.show_life,
+            )
+        else:
+            writer.run(turn.until)
     except Exception as error:
         if is_outage(error):
             raise  # another turn goes on
@@ -270,7 +318,8 @@ def _fail(organization_id: int, export_id: int, failure: str) -> None:
         export = Export.unfinished(export_id).first()
         if export is None:
             return
-        Export.end(export_id, JobStatus.FAILED, failure=failure)
+        if Export.end(export_id, JobStatus.FAILED, failure=failure):
+            export_delivery.note_failed(export.schedule_id, datetime.now(UTC))
         _delete_file_at_commit(export)
 
 
@@ -358,8 +407,9 @@ class _Writer:
 
     def _finish(self) -> None:
         export = self.export
-        export.status, export.percent = JobStatus.FINISHED, 100
-        export.finished_at = datetime.now(UTC)
+        export.percent, export.is_written = 100, True
+        if export.schedule_id is None:  # others have to be delivered
+            export.status, export.finished_at = JobStatus.FINISHED, datetime.now(UTC)
         if export.format == FileFormat.PARQUET:
             lines, export.file_name = export.path, new_file_name()
             types = self._source.column_types
@@ -368,7 +418,15 @@ class _Writer:
 
     def _store(self, *, run: int) -> bool:
         export = self.export
-        names = ("status", "finished_at", "run", "file_name", "reached_id", "reached_at")
+        names = (
+            "status",
+            "finished_at",
+            "is_written",
+            "run",
+            "file_name",
+            "reached_id",
+            "reached_at",
+        )
         values = {name: getattr(export, name) for name in (*names, "rows", "size", "percent")}
         with tenant(self._organization_id):
             ours = Export.unfinished(export.pk).filter(run=run)

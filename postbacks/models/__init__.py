@@ -22,6 +22,12 @@ from postbacks.models.events import (
     EventSource,
     UndecidedEvent,
 )
+from postbacks.models.export_schedules import (
+    ExportInterval,
+    ExportSchedule,
+    ExportTarget,
+    ScheduledList,
+)
 from postbacks.models.exports import Export, ExportDoor
 from postbacks.models.figures import (
     Figure,
@@ -131,6 +137,9 @@ __all__ = [
     "ExchangeRate",
     "Export",
     "ExportDoor",
+    "ExportInterval",
+    "ExportSchedule",
+    "ExportTarget",
     "Figure",
     "FigureChange",
     "FigureKind",
@@ -167,6 +176,7 @@ __all__ = [
     "RulePace",
     "RuleStatus",
     "SavedView",
+    "ScheduledList",
     "SignatureState",
     "SiteTimes",
     "SkanPostback",

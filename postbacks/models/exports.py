@@ -11,6 +11,7 @@ from django.db import models
 from django.utils.text import slugify
 
 from apps_registry.csv_format import FileFormat
+from postbacks.models.export_schedules import ExportSchedule
 from postbacks.models.jobs import JobStatus, ListJob
 
 
@@ -27,6 +28,10 @@ class Export(ListJob):
     `filters` is the query of the list's address. The file's first `size` bytes end with the row at
     `reached_at` and `reached_id`. `run` counts how often the file was begun: each has another name,
     which nobody guesses.
+
+    An export of a schedule has rows from `period_start` until `period_end`. Once its file is
+    `is_written` it goes to `key` in the schedule's store, or to `folder_path` in EXPORT_DIR; after
+    `upload_parts` of `upload_id` it goes on. Between two tries it waits until `next_try_at`.
     """
 
     door = models.CharField(max_length=8, choices=ExportDoor.choices)
@@ -40,6 +45,18 @@ class Export(ListJob):
     rows = models.PositiveBigIntegerField(default=0)
     size = models.PositiveBigIntegerField(default=0)
     percent = models.PositiveSmallIntegerField(default=0)
+    schedule = models.ForeignKey(
+        ExportSchedule, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    period_start = models.DateTimeField(null=True)
+    period_end = models.DateTimeField(null=True)
+    key = models.CharField(max_length=512, blank=True, default="", db_default="")
+    folder_path = models.CharField(max_length=512, blank=True, default="", db_default="")
+    is_written = models.BooleanField(default=False, db_default=False)
+    upload_id = models.CharField(max_length=1024, blank=True, default="", db_default="")
+    upload_parts = models.JSONField(default=list)
+    delivery_tries = models.PositiveSmallIntegerField(default=0, db_default=0)
+    next_try_at = models.DateTimeField(null=True)
 
     class Meta(ListJob.Meta):
         db_table = "export"
@@ -51,6 +68,14 @@ class Export(ListJob):
                 name="export_to_work_on",
             ),
             models.Index(fields=["organization", "created_at", "id"], name="export_in_order"),
+            models.Index(
+                fields=["schedule", "period_start", "id"],
+                condition=models.Q(schedule__isnull=False),
+                name="export_by_schedule",
+            ),
+            models.Index(
+                fields=["id"], condition=~models.Q(upload_id=""), name="export_with_upload"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -83,6 +108,20 @@ class Export(ListJob):
         self.file_name = new_file_name()
         self.reached_id = self.reached_at = None
         self.rows = self.size = self.percent = 0
+        self.is_written, self.upload_parts = False, []
+
+    @property
+    def delivered_path(self) -> Path | None:
+        """Return where the file is in the operator's folder; None if it went elsewhere."""
+        if not self.folder_path or settings.EXPORT_DIR is None:
+            return None
+        return Path(settings.EXPORT_DIR) / self.folder_path
+
+    def delete_files(self) -> None:
+        """Delete the file, and its copy in the operator's folder."""
+        for path in (self.path, self.delivered_path):
+            if path is not None:
+                path.unlink(missing_ok=True)
 
 
 def new_file_name() -> str:

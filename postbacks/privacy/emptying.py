@@ -296,17 +296,19 @@ def empty_tests_of_day(device: DeviceRows, day: date) -> Counts:
 def delete_exports(device: DeviceRows) -> None:
     """Delete the files that may hold the device, and the filters that may name it.
 
-    Files that are being written begin again: the rows are empty by now.
+    Files that are being written, and those in the operator's folder, begin again: the rows are
+    empty by now.
     """
     with tenant(device.organization_id):
         for export in Export.objects.select_for_update().filter(holds_devices=True).order_by("pk"):
-            export.path.unlink(missing_ok=True)
+            export.delete_files()
             if may_name_a_person(QueryDict(export.filters)):
                 export.filters = ""
                 export.status = JobStatus.ERASED
-            elif export.is_running:
+            elif export.is_running or export.delivered_path is not None:
+                export.status, export.finished_at = JobStatus.RUNNING, None
                 export.begin_again()
-            elif export.status == JobStatus.FINISHED:
+            elif export.status == JobStatus.FINISHED and export.schedule_id is None:
                 export.status = JobStatus.ERASED
             export.save()
 

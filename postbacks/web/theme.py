@@ -94,6 +94,7 @@ UNFOLD = {
                     _list("SKAdNetwork", "verified", "postbacks.skanpostback"),
                     _list("Discrepancies", "difference", "postbacks.discrepancy"),
                     _list("Exports", "download", "postbacks.export"),
+                    _list("Scheduled exports", "schedule_send", "postbacks.exportschedule"),
                 ],
             },
             {

@@ -43,7 +43,13 @@ from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import exempt_loaded_objects, is_running
 from postbacks.infrastructure.rate_limits import limiter
-from postbacks.insights import device_identifiers, exports, figure_changes, fraud_report
+from postbacks.insights import (
+    device_identifiers,
+    export_schedules,
+    exports,
+    figure_changes,
+    fraud_report,
+)
 from postbacks.intake.claims import apple_ads
 from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
@@ -221,9 +227,19 @@ def judge_failing_rules() -> None:
 
 
 def enqueue_notices() -> None:
-    """Enqueue a mail for each suspended rule whose owners are not notified yet."""
+    """Enqueue a mail for each suspended rule and failing export whose owners had none yet."""
     for organization_id, rule_id in list(suspension_notices.unnotified_suspensions()):
         enqueue("notify_of_suspension", organization_id, rule_id, cluster=settings.WORKER_NAME)
+    for organization_id, schedule_id in export_schedules.unnotified_failures():
+        enqueue(
+            "notify_of_failed_export", organization_id, schedule_id, cluster=settings.WORKER_NAME
+        )
+
+
+@tenant_task
+def notify_of_failed_export(schedule_id: int) -> None:
+    """Mail the owners of a failing scheduled export's organization."""
+    export_schedules.notify_of_failure(schedule_id)
 
 
 def erase_devices() -> None:
@@ -281,9 +297,13 @@ def fold_figures() -> None:
 
 def work_on_exports() -> None:
     """Write at one export's file; no dry run is done meanwhile, for the same reason."""
-    with acting_as(SYSTEM), _exclusive(_LONG_WORK_SLOT) as is_ours:
+    with (
+        acting_as(SYSTEM),
+        _exclusive(_LONG_WORK_SLOT) as is_ours,
+        open_transport() as transport,
+    ):
         if is_ours:
-            exports.work(show_life=beat)
+            exports.work(transport, show_life=beat)
 
 
 def work_on_discrepancies() -> None:

@@ -7,13 +7,11 @@ import pytest
 from django.test import Client
 
 from apps_registry.tenancy import tenant
-from postbacks.infrastructure.database import roles
-from postbacks.insights import exports
 from postbacks.models import Export
 from tests import make
 from tests.admin.pages import sign_in
 from tests.api.calling import make_postback, report
-from tests.database import as_role
+from tests.workers import work_on_exports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,8 +35,7 @@ def made() -> make.Tenant:
 
 
 def work() -> None:
-    with as_role(roles.WORKER):
-        exports.work()
+    work_on_exports()
 
 
 def bytes_of(browser: Client, address: str) -> bytes:

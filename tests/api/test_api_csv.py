@@ -91,6 +91,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
         make.make_skan_postback(tenant.app)
         make.make_click_key(partner, "hidden-1234567")
         make.make_test_device()
+        make.make_export_schedule()
         rule = make.make_rule()
     make_postback(rule, report(tenant.sdk_key), attempts=1)
     make_install(link, datetime.now(UTC))

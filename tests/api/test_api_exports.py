@@ -26,6 +26,7 @@ from tests.admin.pages import sign_in
 from tests.api.calling import PROBLEM, Program, make_postback, owner_of, program_of, report
 from tests.database import as_role
 from tests.insights.credits import make_install, make_touches
+from tests.workers import work_on_exports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,8 +40,7 @@ def folder(tmp_path: Path, settings) -> Path:
 
 
 def work(seconds: float = 20.0) -> None:
-    with as_role(roles.WORKER):
-        exports.work(seconds)
+    work_on_exports(seconds)
 
 
 def get(token: str, address: str, accept: str = "*/*", **query: str):

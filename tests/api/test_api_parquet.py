@@ -12,14 +12,13 @@ from pyarrow import parquet, types
 
 from apps_registry import csv_format
 from apps_registry.tenancy import tenant as tenant_of
-from postbacks.infrastructure.database import roles
-from postbacks.insights import exports, parquet_files
+from postbacks.insights import parquet_files
 from postbacks.models import Export
 from tests import make
 from tests.admin.pages import sign_in
 from tests.api.calling import Program, make_postback, owner_of, report
-from tests.database import as_role
 from tests.insights.credits import make_install, make_touches
+from tests.workers import work_on_exports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,8 +57,7 @@ def made() -> make.Tenant:
 
 
 def work() -> None:
-    with as_role(roles.WORKER):
-        exports.work(20)
+    work_on_exports()
 
 
 def exported(made: make.Tenant, name: str, folder: Path) -> Any:
@@ -139,8 +137,7 @@ def test_a_successor_goes_on_where_a_killed_worker_was(
     made = make.make_tenant()
     Program(made.sdk_key).post("events", [{"event_name": "open"}] * 9)
     owner_of(made).post("exports", {"list": "events", "format": "parquet"})
-    with as_role(roles.WORKER):
-        exports.work(0)  # one portion
+    work_on_exports(0)  # one portion
 
     work()
 

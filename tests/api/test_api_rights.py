@@ -104,6 +104,7 @@ RIGHTS = {
         "destroy": EXPORT,
         "download": EXPORT,
     },
+    "v1/export-schedules": {**_SET_UP_ROWS, "run": EXPORT},
 }
 # The same deed by the page: a model's adding, changing or deleting, its action, or a page.
 _RULES = "postbacks/callbackrule"
@@ -128,6 +129,7 @@ PAGES_OF = {
     ("v1/exports", "cancel"): "postbacks/export/%(object_id)s/cancel/",
     ("v1/exports", "destroy"): "postbacks/export/%(object_id)s/remove/",
     ("v1/exports", "download"): "postbacks/export/%(object_id)s/download/",
+    ("v1/export-schedules", "run"): "postbacks/exportschedule/%(object_id)s/run/",
     ("v1/sdk-keys", "rotate"): "apps_registry/sdkkey/%(object_id)s/rotate/",
     ("v1/invitations", "destroy"): "apps_registry/invitation/%(pk)s/revoke/",
 }
@@ -152,7 +154,7 @@ PAGES_ALONE = {
     "apps_registry/sdkkey/from-tenjin/",
     *(f"apps_registry/trackinglink/%(object_id)s/qr.{kind}" for kind in ("svg", "png")),
     *("postbacks/postback/%(object_id)s/details/", "postbacks/replay/%(object_id)s/progress/"),
-    "postbacks/export/%(object_id)s/progress/",
+    *(f"postbacks/export/%(object_id)s/{page}/" for page in ("progress", "again")),
     *(f"postbacks/discrepancy/%(object_id)s/{page}/" for page in ("progress", "lines")),
     *(f"{_RULES}/templates/%(name)s/", f"{_RULES}/macros/"),
 }
@@ -171,6 +173,7 @@ REQUESTS = {
     "resend": ("POST", "/{id}/resend"),
     "cancel": ("POST", "/{id}/cancel"),
     "rotate": ("POST", "/{id}/rotate"),
+    "run": ("POST", "/{id}/run"),
     "versions": ("GET", "/{id}/versions"),
     "version": ("GET", "/{id}/versions/1"),
     "restore": ("POST", "/{id}/versions/1/restore"),
@@ -341,6 +344,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
         "v1/replays": lambda: _replay(tenant),
         "v1/saved-views": lambda: _saved_view(api),
         "v1/exports": lambda: _export(tenant),
+        "v1/export-schedules": lambda: _export_schedule(tenant),
         "v1/discrepancies": lambda: _discrepancy(api),
         "v1/skan-postbacks": lambda: _skan_postback(tenant),
         "v1/members": lambda: _member(tenant),
@@ -357,6 +361,11 @@ def _export(tenant: make.Tenant) -> str:
 def _saved_view(api: Program) -> str:
     view = {"list": "postbacks", "name": f"A {uuid4()}", "shared": True}
     return str(api.post("saved-views", view).data["id"])
+
+
+def _export_schedule(tenant: make.Tenant) -> str:
+    with tenant_of(tenant.organization.pk):
+        return str(make.make_export_schedule().public_id)
 
 
 def _discrepancy(api: Program) -> str:

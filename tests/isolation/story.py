@@ -144,6 +144,7 @@ def _live_through(name: str) -> Story:
             _advertise(made.app, link)
             make.make_click_key(partner)
             make.make_test_device()
+            make.make_export_schedule()
             set_referrer_key(made.app, "ab" * 32)
             _hear_of_apple(made.app, partner)
         make.make_invitation(made.organization)

@@ -26,8 +26,9 @@ from postbacks.admin.logs.base import LogAdmin, row_address
 from postbacks.admin.logs.filters import LogFilter, TimedFilter
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.logs.postback_detail import StatusBadge
-from postbacks.insights import exports, parquet_files, wording
-from postbacks.insights.exports import ExportRefusedError, ExportRequest
+from postbacks.insights import export_schedules, exports, parquet_files, wording
+from postbacks.insights.export_schedules import ExportRefusedError
+from postbacks.insights.exports import ExportRequest
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import export_log
 from postbacks.models import Export, ExportDoor, JobStatus, WorkerHeartbeat
@@ -109,6 +110,14 @@ class ExportView:
         return self.export.status == JobStatus.FINISHED
 
     @property
+    def is_delivered(self) -> bool:
+        return self.is_ready and self.export.schedule_id is not None
+
+    @property
+    def address(self) -> str:
+        return row_address(self.export)
+
+    @property
     def has_no_worker(self) -> bool:
         return self.export.is_running and not WorkerHeartbeat.is_any_alive()
 
@@ -133,10 +142,12 @@ class ExportView:
             "Filters": exports.filters_in_words(export) or "None: all rows",
             "Columns": export.get_door_display(),
             "Format": export.get_format_display(),
+            "Schedule": str(export.schedule or ""),
+            "Name of the file": export.key,
             "Started by": export.asked_by,
             "ID": str(export.public_id),
         }
-        return [Pair(name, value) for name, value in pairs.items()]
+        return [Pair(name, value) for name, value in pairs.items() if value]
 
 
 @admin.register(Export)
@@ -155,6 +166,7 @@ class ExportAdmin(LogAdmin):
             "start": ("start/", self.start_view),
             "progress": ("<path:object_id>/progress/", self.progress_view),
             "download": ("<path:object_id>/download/", self.download_view),
+            "again": ("<path:object_id>/again/", self.again_view),
             "cancel": ("<path:object_id>/cancel/", self.cancel_view),
             "remove": ("<path:object_id>/remove/", self.remove_view),
         }
@@ -230,6 +242,20 @@ class ExportAdmin(LogAdmin):
             filename=export.download_name,
             content_type=FileFormat(export.format).content_type,
         )
+
+    def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Export the hour or day of a schedule's file again, in place of the file."""
+        export = self._usable(request, object_id)
+        if request.method != "POST" or export.schedule is None:
+            return HttpResponseRedirect(row_address(export))
+        try:
+            if export.period_start is not None and export.period_end is not None:
+                export = export_schedules.run_again(
+                    export.schedule, export.period_start, export.period_end
+                )
+        except ExportRefusedError as refusal:
+            messages.warning(request, str(refusal))
+        return HttpResponseRedirect(row_address(export))
 
     def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Cancel an export."""

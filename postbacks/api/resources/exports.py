@@ -17,14 +17,15 @@ from rest_framework.response import Response
 from apps_registry.csv_format import FileFormat
 from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.base import OrganizationViewSet, missing_right
-from postbacks.api.fields import MillisecondDateTimeField
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField
 from postbacks.api.list_files import CsvRenderer, JsonLinesRenderer, NdjsonRenderer
 from postbacks.api.problems import Conflict, InvalidRequest, pointer
 from postbacks.api.query import InvalidParameters, PageQuery
 from postbacks.api.strict import StrictSerializer
 from postbacks.insights import exports
-from postbacks.insights.exports import ExportRefusedError, ExportRequest
-from postbacks.models import Export, ExportDoor, JobStatus
+from postbacks.insights.export_schedules import ExportRefusedError
+from postbacks.insights.exports import ExportRequest
+from postbacks.models import Export, ExportDoor, ExportSchedule, JobStatus
 
 _PAGING = ("cursor", "limit")  # an export has all rows
 
@@ -78,7 +79,20 @@ class ExportSerializer(serializers.ModelSerializer):
     )
     bytes = serializers.IntegerField(source="size")
     percent = serializers.IntegerField(help_text="How much of the list's time is through.")
-    failure = serializers.CharField(help_text="Why it failed, empty if it did not.")
+    failure = serializers.CharField(
+        help_text="Why it failed, or why it is tried again (`next_try_at`); empty if neither."
+    )
+    schedule = serializers.UUIDField(
+        source="schedule.public_id",
+        default=None,
+        allow_null=True,
+        help_text="Whose file it is, null if a person asked for it; such a file is delivered, and "
+        "has no `download_url`.",
+    )
+    period_start = MillisecondDateTimeField(allow_null=True)
+    period_end = MillisecondDateTimeField(allow_null=True)
+    key = serializers.CharField(help_text="The file's name in the store or folder.")
+    next_try_at = MillisecondDateTimeField(allow_null=True)
     download_url = serializers.SerializerMethodField(
         help_text="Where the file is, for tokens that may export; null until it is whole."
     )
@@ -88,14 +102,15 @@ class ExportSerializer(serializers.ModelSerializer):
         fields = (
             *("id", "list", "columns", "format", "filter", "status", "percent", "rows", "bytes"),
             *("reached_at", "failure", "asked_by", "created_at", "finished_at", "expires_at"),
-            "download_url",
+            *("download_url", "schedule", "period_start", "period_end", "key", "next_try_at"),
         )
         read_only_fields = fields
 
     @extend_schema_field(OpenApiTypes.URI)
     def get_download_url(self, export: Export) -> str | None:
         request = self.context.get("request")
-        if export.status != JobStatus.FINISHED or request is None:
+        is_kept = export.status == JobStatus.FINISHED and export.schedule_id is None
+        if not is_kept or request is None:
             return None
         address = reverse("export-download", kwargs={"id": export.public_id})
         return str(request.build_absolute_uri(address))
@@ -105,6 +120,8 @@ class ExportQuery(PageQuery):
     """Filters of exports."""
 
     status = serializers.ChoiceField(JobStatus.choices, required=False)
+    schedule = IdFilter(ExportSchedule)
+    lookups = {"schedule": "schedule_id"}
 
 
 class ExportViewSet(OrganizationViewSet):
@@ -122,6 +139,9 @@ class ExportViewSet(OrganizationViewSet):
         "destroy": RIGHT_TO["export_list"],
         "download": RIGHT_TO["export_list"],
     }
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().select_related("schedule")
 
     def get_renderers(self) -> list[BaseRenderer]:
         """Let a program that asks for the file's format have the file."""

@@ -1,0 +1,185 @@
+"""The pages of scheduled exports: which list goes where, how often, and what became of it."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+
+from apps_registry.admin_base.list_cells import CreatedColumn
+from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm
+from apps_registry.admin_base.theme import Tone, badge
+from apps_registry.csv_format import FileFormat
+from apps_registry.roles import RIGHT_TO, Right
+from postbacks.admin.logs.base import row_address
+from postbacks.admin.logs.exports import FORMATS, ExportView
+from postbacks.insights import export_schedules, parquet_files, schedule_checks
+from postbacks.insights.export_schedules import ExportRefusedError
+from postbacks.models import Export, ExportSchedule, ExportTarget
+
+_MOST_SHOWN = 200  # of the history: a week of hours
+
+
+class ExportScheduleForm(TenantForm):
+    """A list, where it goes, and how often. The secret access key is never shown."""
+
+    secret = forms.CharField(
+        label="Secret access key",
+        required=False,
+        strip=True,
+        max_length=4096,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "pb-input"}),
+        help_text="As the store gave it to you; it is stored encrypted and never shown. Empty: it "
+        "stays as it is.",
+    )
+
+    class Meta:
+        model = ExportSchedule
+        fields: ClassVar[list[str]] = [
+            *("name", "list_name", "filters", "format", "interval", "is_on", "target"),
+            *("endpoint", "region", "bucket", "prefix", "access_key_id"),
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._before = ExportSchedule.objects.filter(pk=self.instance.pk).first()
+        if "format" in self.fields:
+            self._offer("format", [(name.value, text) for name, text in FORMATS.items()])
+            self.fields["filters"].widget = forms.TextInput(attrs={"class": "pb-input"})
+
+    def _offer(self, name: str, formats: list[tuple[str, str]]) -> None:
+        field: Any = self.fields[name]
+        field.choices = formats
+        if not parquet_files.is_available():
+            field.choices = [pair for pair in formats if pair[0] != FileFormat.PARQUET]
+            field.help_text = parquet_files.IS_MISSING
+        if settings.EXPORT_DIR is None:
+            target: Any = self.fields["target"]
+            target.choices = [(ExportTarget.S3.value, ExportTarget.S3.label)]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.errors:
+            return cleaned
+        row = ExportSchedule(pk=self.instance.pk, **{n: cleaned[n] for n in self.Meta.fields})
+        found = schedule_checks.problems(row, secret=cleaned["secret"], before=self._before)
+        for name, sentence in found.items():
+            self.add_error(name, sentence)
+        return cleaned
+
+    def _get_validation_exclusions(self) -> set[str]:
+        return super()._get_validation_exclusions() - {"folder"}
+
+
+@admin.register(ExportSchedule)
+class ExportScheduleAdmin(CreatedColumn, TenantAdmin):
+    """Scheduled exports, and the page on which one is set up and followed."""
+
+    form = ExportScheduleForm
+    single_save_button = True
+    empty_list_text = (
+        "A file with the rows of each hour or day, in your own store: for DuckDB, BigQuery, Excel "
+        "or a backup."
+    )
+    list_display = ["name", "list_name", "interval", "state", "next_file", "created"]
+    search_fields = ["name"]
+    search_help_text = "Name"
+    ordering = ["name"]
+    actions = ["remove"]
+    right_to_delete = Right.SET_UP
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["name", "list_name", "filters", "format", "interval", "is_on"],
+                "description": "Each file has the rows that came in one hour or day, by the time "
+                "when they arrived here, so that none is ever late. Each has a name of its own, "
+                "and an export that is made again writes over it.",
+            },
+        ),
+        (
+            "Where the files go",
+            {
+                "fields": [
+                    *("target", "endpoint", "region", "bucket", "prefix", "access_key_id"),
+                    "secret",
+                ],
+                "description": "The fields below “Where to” are a store's. Give it a user who may "
+                "write there and nothing else.",
+            },
+        ),
+    ]
+    change_form_template = "admin/postbacks/exportschedule/change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        run = self.admin_site.admin_view(self.run_view)
+        name = "postbacks_exportschedule_run"
+        return [path("<path:object_id>/run/", run, name=name), *super().get_urls()]
+
+    def save_model(
+        self, request: HttpRequest, obj: ExportSchedule, form: forms.ModelForm, change: bool
+    ) -> None:
+        export_schedules.save(obj, secret=form.cleaned_data["secret"])
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        schedule = kwargs.get("obj")
+        if isinstance(schedule, ExportSchedule):
+            files = Export.objects.filter(schedule=schedule).order_by("-id")[:_MOST_SHOWN]
+            context["schedule"] = schedule
+            context["history"] = [ExportView(file) for file in files]
+            context["may_run"] = allowed(request, RIGHT_TO["export_list"])
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def run_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Export the latest hour or day that has ended, now."""
+        if not allowed(request, RIGHT_TO["export_list"]):
+            raise PermissionDenied
+        schedule = self.get_object(request, object_id)
+        if request.method != "POST" or not isinstance(schedule, ExportSchedule):
+            return HttpResponseRedirect(self._list_address())
+        try:
+            export = export_schedules.run_now(schedule)
+        except ExportRefusedError as refusal:
+            messages.warning(request, str(refusal))
+            return HttpResponseRedirect(row_address(schedule))
+        messages.success(request, "A worker makes the file now; this page shows how far it is.")
+        return HttpResponseRedirect(row_address(export))
+
+    @admin.action(permissions=["delete"], description="Delete selected scheduled exports")
+    def remove(
+        self, request: HttpRequest, queryset: "QuerySet[ExportSchedule]"
+    ) -> TemplateResponse | None:
+        page = self.confirm_action(
+            request,
+            queryset,
+            action="remove",
+            question="Delete these scheduled exports?",
+            description="Their history goes with them, and what they have in the operator's "
+            "folder. What a store has stays there.",
+        )
+        if page:
+            return page
+        for schedule in queryset:
+            export_schedules.delete(schedule)
+        self.message_user(request, "Deleted.", messages.SUCCESS)
+        return None
+
+    @admin.display(description="status")
+    def state(self, row: ExportSchedule) -> SafeString:
+        if row.failing_since is not None:
+            return badge("Failing", Tone.BAD)
+        return badge("On", Tone.GOOD) if row.is_on else badge("Off", Tone.STILL)
+
+    @admin.display(description="next file", ordering="due_at")
+    def next_file(self, row: ExportSchedule) -> datetime | None:
+        return row.due_at if row.is_on else None
