@@ -9,13 +9,11 @@ far it came together, so that a killed worker's successor goes on there.
 import hashlib
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import unquote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -24,15 +22,13 @@ from django.db.models import Max, Min
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
 from apps_registry.audit.audited_model import log_action
-from apps_registry.models import App, Organization, Partner
+from apps_registry.models import Organization, Partner
 from apps_registry.tenancy import current_organization, tenant
 from postbacks.infrastructure.database.jobs import held_job, take_turns
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import fetch_rows, rows, run
-from postbacks.insights.touchpoint_outcomes import TouchpointStatus, outcomes_of
 from postbacks.models import (
-    CallbackRule,
     Discrepancy,
     DiscrepancyLine,
     DiscrepancyOutcome,
@@ -41,13 +37,17 @@ from postbacks.models import (
     Postback,
     PostbackStatus,
     SkipReason,
-    Touchpoint,
 )
 from postbacks.models.jobs import KEPT_FOR
 from postbacks.rulebook.explain import explain
-from postbacks.values import identifiers
+from postbacks.rulebook.listed_ids import (
+    KnownIds,
+    ListedClick,
+    ListedEvent,
+    ListedPartner,
+    canonical,
+)
 from postbacks.values.partner_lists import PartnerLine, parse_list
-from postbacks.values.uuid7 import uuid_or_none
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +72,6 @@ _DELETE_EXPIRED = """
 WITH expired AS (DELETE FROM discrepancy WHERE expires_at < now() RETURNING id)
 DELETE FROM discrepancy_line WHERE discrepancy_id IN (SELECT id FROM expired)
 """
-_FIND_EVENTS = load_sql("postbacks.rulebook", "find_listed_events")
-_FIND_CLICKS = load_sql("postbacks.rulebook", "find_listed_clicks")
 _FIND_SENT = load_sql("postbacks.rulebook", "find_sent_to_partner", PostbackStatus)
 
 _OUTCOMES = {
@@ -105,28 +103,6 @@ class ComparisonRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _ListedEvent:
-    kind: str
-    key: str
-    id: int
-    event_id: UUID
-    event_name: str
-    received_at: datetime
-    revenue: Decimal | None
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class _ListedClick:
-    key: UUID
-    id: int
-    received_at: datetime
-    partner_id: int
-    app_id: int | None
-    device: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Sent:
     id: int
     public_id: UUID
@@ -139,17 +115,6 @@ class _Sent:
     currency: str | None
     transaction_id: str | None
     click_id: str | None
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is known here of some lines, by the partner's ID in one spelling."""
-
-    events: dict[str, list[_ListedEvent]] = field(default_factory=lambda: defaultdict(list))
-    clicks: dict[str, list[_ListedClick]] = field(default_factory=lambda: defaultdict(list))
-    postbacks: dict[int, list[Postback]] = field(default_factory=lambda: defaultdict(list))
-    click_reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
-    used: set[int] = field(default_factory=set)  # events that a line above has taken
 
 
 def start(wanted: ComparisonRequest) -> Discrepancy:
@@ -225,7 +190,8 @@ def _compare_or_fail(organization_id: int, discrepancy_id: int, *, until: float)
                 return  # it ended a moment ago
             if discrepancy.text:
                 lines = parse_list(discrepancy.text, zone=_zone()).lines
-        while _step(organization_id, discrepancy_id, lines) and time.monotonic() < until:
+            partner = ListedPartner.read(discrepancy.partner_id)
+        while _step(discrepancy, partner, lines) and time.monotonic() < until:
             pass
     except Exception as error:
         if is_outage(error):
@@ -235,17 +201,16 @@ def _compare_or_fail(organization_id: int, discrepancy_id: int, *, until: float)
             Discrepancy.end(discrepancy_id, JobStatus.FAILED, text="", failure=_BROKE)
 
 
-def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine]) -> bool:
+def _step(started: Discrepancy, partner: ListedPartner, lines: Sequence[PartnerLine]) -> bool:
     """Compare the next lines, or look for the next ones that they lack; False at the end."""
-    with tenant(organization_id):
+    with tenant(started.organization_id):
         # Locked, so that an erasure or a deletion waits for these lines and deletes them too.
         # Without its text, which each step would write again.
-        discrepancy = (
-            Discrepancy.unfinished(discrepancy_id).select_for_update().defer("text").first()
-        )
+        unfinished = Discrepancy.unfinished(started.pk)
+        discrepancy = unfinished.select_for_update().defer("text").first()
         if discrepancy is None:
             return False
-        comparing = _Comparing(discrepancy)
+        comparing = _Comparing(discrepancy, partner)
         if discrepancy.done < discrepancy.total:
             comparing.compare(lines)
         elif not comparing.look_for_missing():
@@ -261,12 +226,9 @@ def _step(organization_id: int, discrepancy_id: int, lines: Sequence[PartnerLine
 class _Comparing:
     """One step of a comparison, within a transaction of its organization."""
 
-    def __init__(self, discrepancy: Discrepancy) -> None:
+    def __init__(self, discrepancy: Discrepancy, partner: ListedPartner) -> None:
         self._job = discrepancy
-        rules = CallbackRule.objects.filter(partner_id=discrepancy.partner_id)
-        self._rules = list(rules.values_list("pk", flat=True))
-        self._apps = list(App.objects.values_list("pk", flat=True))
-        self._partners = dict(Partner.objects.values_list("pk", "name"))
+        self._partner = partner
         self._explains_until = time.monotonic() + _EXPLAIN_SECONDS
 
     def compare(self, lines: Sequence[PartnerLine]) -> None:
@@ -274,7 +236,7 @@ class _Comparing:
         job = self._job
         end = job.total - job.done
         batch = lines[max(end - BATCH, 0) : end]
-        matches = self._look_up(batch)
+        matches = self._partner.look_up([line.id for line in batch])
         stored = [self._judged(line, matches) for line in reversed(batch)]
         DiscrepancyLine.objects.bulk_create(stored)
         for line in stored:
@@ -286,12 +248,12 @@ class _Comparing:
         job = self._job
         if job.since is None or job.until is None:
             self._set_range()
-        if not job.id_kind or job.since is None or job.until is None or not self._rules:
+        if not job.id_kind or job.since is None or job.until is None or not self._partner.rules:
             return False
         sent = fetch_rows(
             _Sent,
             _FIND_SENT,
-            rules=self._rules,
+            rules=self._partner.rules,
             event_name=job.event_name,
             since=job.since,
             reached_at=job.reached_at or job.until,
@@ -326,91 +288,7 @@ class _Comparing:
             self._job.since = self._job.since or sent["first"] - _DAY
             self._job.until = self._job.until or sent["last"]
 
-    def _look_up(self, lines: Sequence[PartnerLine]) -> _Known:
-        matches = _Known()
-        ids = {spelling: _canonical(line.id) for line in lines for spelling in _spellings(line.id)}
-        keys = sorted(ids)
-        self._find_clicks(ids, matches)
-        uuids = {str(found): key for key in keys if (found := uuid_or_none(key))}
-        sent_events = self._events_of_postbacks(uuids)
-        devices = [
-            (click.app_id, click.device, key)
-            for key, clicks in matches.clicks.items()
-            for click in clicks
-            if click.app_id is not None and click.partner_id == self._job.partner_id
-        ]
-        apps, names, of_keys = ([row[column] for row in devices] for column in range(3))
-        for event in fetch_rows(
-            _ListedEvent,
-            _FIND_EVENTS,
-            keys=keys,
-            uuids=sorted({*uuids, *sent_events}),
-            apps=apps,
-            devices=names,
-            of_keys=of_keys,
-        ):
-            if event.kind == "event" and event.key in sent_events:
-                id_ = ids[sent_events[event.key]]
-                matches.events[id_].append(replace(event, kind="postback"))
-            elif event.kind == "event":
-                matches.events[ids[uuids[event.key]]].append(event)
-            else:
-                matches.events[ids.get(event.key, event.key)].append(event)
-        self._find_postbacks(matches)
-        return matches
-
-    def _find_clicks(self, ids: Mapping[str, str], known: _Known) -> None:
-        by_key = {
-            identifiers.key_of(app, identifiers.identifier(identifiers.CLICK_ID, spelling)): id_
-            for app in self._apps
-            for spelling, id_ in ids.items()
-        }
-        for click in fetch_rows(_ListedClick, _FIND_CLICKS, apps=self._apps, keys=list(by_key)):
-            known.clicks[by_key[click.key]].append(click)
-        lost = [
-            click
-            for clicks in known.clicks.values()
-            for click in clicks
-            if click.app_id is None and click.partner_id == self._job.partner_id
-        ]
-        if lost:
-            days = [click.received_at for click in lost]
-            touchpoints = list(
-                Touchpoint.objects.filter(
-                    received_at__range=(min(days), max(days)), pk__in=[click.id for click in lost]
-                )
-            )
-            outcomes = outcomes_of(touchpoints)
-            for touchpoint in touchpoints:
-                outcome = outcomes[touchpoint.public_id]
-                reason = outcome.reason or (
-                    "no_install" if outcome.status == TouchpointStatus.UNMATCHED else outcome.status
-                )
-                known.click_reasons[touchpoint.pk] = (reason, outcome.sentence)
-
-    def _events_of_postbacks(self, uuids: Mapping[str, str]) -> dict[str, str]:
-        """Return the partner's ID for each event whose postback it names."""
-        named = Postback.objects.filter(public_id__in=list(uuids), test=False)
-        return {
-            str(event_id): uuids[str(public_id)]
-            for public_id, event_id in named.values_list("public_id", "sdk_event_id")
-        }
-
-    def _find_postbacks(self, known: _Known) -> None:
-        events = [event for found in known.events.values() for event in found]
-        if not events or not self._rules:
-            return
-        days = [event.received_at for event in events]
-        postbacks = Postback.objects.filter(
-            event_received_at__range=(min(days), max(days)),
-            sdk_event_id__in={event.event_id for event in events},
-            rule_id__in=self._rules,
-            test=False,
-        )
-        for postback in postbacks.order_by("-id"):
-            known.postbacks[postback.event_id or 0].append(postback)
-
-    def _judged(self, line: PartnerLine, known: _Known) -> DiscrepancyLine:
+    def _judged(self, line: PartnerLine, known: KnownIds) -> DiscrepancyLine:
         stored = DiscrepancyLine(
             organization_id=self._job.organization_id,
             discrepancy=self._job,
@@ -421,7 +299,7 @@ class _Comparing:
             amount=line.amount,
             currency=line.currency,
         )
-        id_ = _canonical(line.id)
+        id_ = canonical(line.id)
         choices = [
             (event, self._best(known.postbacks.get(event.id, ())))
             for event in known.events.get(id_, ())
@@ -443,9 +321,7 @@ class _Comparing:
     def _best(self, postbacks: Sequence[Postback]) -> Postback | None:
         return min(postbacks, key=lambda postback: _RANKS[_outcome(postback)], default=None)
 
-    def _fill(
-        self, stored: DiscrepancyLine, event: _ListedEvent, postback: Postback | None
-    ) -> None:
+    def _fill(self, stored: DiscrepancyLine, event: ListedEvent, postback: Postback | None) -> None:
         stored.event_name, stored.sdk_event_id = event.event_name, event.event_id
         stored.our_amount, stored.our_currency = event.revenue, event.currency
         if postback is None:
@@ -460,9 +336,9 @@ class _Comparing:
         stored.sent_at = postback.delivered_at
         stored.status_code = postback.last_status_code
 
-    def _why_no_postback(self, event: _ListedEvent) -> tuple[str, str]:
+    def _why_no_postback(self, event: ListedEvent) -> tuple[str, str]:
         """Return why the partner's rules sent nothing, as a code and a sentence."""
-        if not self._rules:
+        if not self._partner.rules:
             return "no_rule", _NO_RULES
         never_owed = self._job.counts.get(DiscrepancyOutcome.NOT_OWED, 0)
         if never_owed >= MOST_EXPLAINED or time.monotonic() >= self._explains_until:
@@ -479,13 +355,13 @@ class _Comparing:
             return code, reasons[0][1].detail
         return code, " ".join(f"{rule}: {reason.detail}" for rule, reason in reasons[:MOST_RULES])
 
-    def _why_no_event(self, clicks: Sequence[_ListedClick], known: _Known) -> tuple[str, str]:
+    def _why_no_event(self, clicks: Sequence[ListedClick], known: KnownIds) -> tuple[str, str]:
         """Return why a click earned nothing for the partner, as a code and a sentence."""
         for click in clicks:
             if click.id in known.click_reasons:
                 return known.click_reasons[click.id]
         if all(click.partner_id != self._job.partner_id for click in clicks):
-            name = self._partners.get(clicks[0].partner_id, "another partner")
+            name = self._partner.names.get(clicks[0].partner_id, "another partner")
             return "other_partner", f"The click came from {name}."
         return "no_event", f"No {self._job.event_name or 'event'} of the click's install is stored."
 
@@ -536,7 +412,7 @@ class _Comparing:
 
 
 def _rank(
-    line: PartnerLine, choice: tuple[_ListedEvent, Postback | None], used: set[int]
+    line: PartnerLine, choice: tuple[ListedEvent, Postback | None], used: set[int]
 ) -> tuple[Any, ...]:
     """Order the events that a line may mean: the same amount first, then what was sent."""
     event, postback = choice
@@ -559,18 +435,8 @@ def _outcome(postback: Postback) -> DiscrepancyOutcome:
     return _OUTCOMES[PostbackStatus(postback.status)]
 
 
-def _spellings(id_: str) -> set[str]:
-    """Return an ID as it is written, and without the encoding of URLs, in which lists have some."""
-    return {id_, unquote(id_)}
-
-
-def _canonical(id_: str) -> str:
-    """Return one spelling for all those of a UUID, and for an ID in the encoding of URLs."""
-    return str(uuid_or_none(id_) or unquote(id_))
-
-
 def _digest(id_: str) -> UUID:
-    return UUID(bytes=hashlib.blake2b(_canonical(id_).encode(), digest_size=16).digest())
+    return UUID(bytes=hashlib.blake2b(canonical(id_).encode(), digest_size=16).digest())
 
 
 def _add(money: dict[str, Any], currency: str, amount: Decimal) -> None:
