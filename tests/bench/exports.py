@@ -52,6 +52,8 @@ def main() -> None:
 
 def _measure(server: EmbeddedServer, rows: int) -> None:
     # What these import needs Django set up.
+    from django.conf import settings as django_settings
+
     from apps_registry.crypto import keys
     from apps_registry.models import ApiToken
     from apps_registry.roles import Role
@@ -59,6 +61,7 @@ def _measure(server: EmbeddedServer, rows: int) -> None:
     from postbacks.models import Event, Export
     from tests.bench.product import Account
 
+    django_settings.ALLOWED_HOSTS = ["testserver"]  # as Django's client calls itself
     account = Account(server, "http://127.0.0.1:9")
     account.record(1)
     fresh = keys.make_key(keys.API_TOKEN)

@@ -194,7 +194,7 @@ def test_a_file_that_is_being_written_begins_again_without_the_device(
         )
     with as_role(roles.WORKER):
         with tenant(scene.organization_id):
-            writer = exports._Writer(running, exports.open_list(running))
+            writer = exports._Writer(running, exports.open_list(running), lambda: None)
         file = running.open_part()
         assert file is not None
         writer._write_portion(file)
@@ -206,7 +206,7 @@ def test_a_file_that_is_being_written_begins_again_without_the_device(
         writer._write_portion(file)
         assert not writer._save(file)
         file.close()
-        exports.work()
+    workers.work_on_exports()
 
     with tenant(scene.organization_id):
         running.refresh_from_db()

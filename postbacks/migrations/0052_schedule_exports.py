@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0018_mask_old_filters'),
-        ('postbacks', '0046_count_tries_of_jobs'),
+        ('postbacks', '0051_save_views'),
     ]
 
     operations = [
