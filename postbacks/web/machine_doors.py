@@ -5,6 +5,7 @@ those of MACHINE_MIDDLEWARE are of use to it. The others took longer than storin
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any, BinaryIO, Final, cast
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import ResolverMatch
 
 from postbacks.infrastructure import loop_requests
-from postbacks.infrastructure.database.stalls import not_for_ever
+from postbacks.infrastructure.database.stalls import not_for_ever, not_for_ever_in_page
 
 Environ = dict[str, Any]
 Header = tuple[str, str]
@@ -165,8 +166,10 @@ class TwoWays:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        handler = self._short if is_for_machines(environ) else self._whole
-        answer: Iterable[bytes] = handler(environ, start_response)
+        is_short = is_for_machines(environ)
+        handler = self._short if is_short else self._whole
+        with nullcontext() if is_short else not_for_ever_in_page():
+            answer: Iterable[bytes] = handler(environ, start_response)
         return answer
 
 

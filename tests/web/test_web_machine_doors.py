@@ -13,7 +13,8 @@ import psycopg
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
-from django.test import RequestFactory
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import Client, RequestFactory
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
@@ -178,12 +179,13 @@ def test_a_connection_that_postgresql_has_closed_is_opened_again_unnoticed(
 
 
 @contextmanager
-def frozen(backend: int) -> Iterator[None]:
-    """Stop a process of PostgreSQL's, as a disk that hangs does, and let it have no successor."""
+def frozen(backend: int, *, with_others: bool = True) -> Iterator[None]:
+    """Stop a process of PostgreSQL's, as a disk that hangs does; with others: no other answers."""
     process = psutil.Process(backend)
     host = connection.settings_dict["HOST"]
     process.suspend()
-    connection.settings_dict["HOST"] = "/nowhere"
+    if with_others:
+        connection.settings_dict["HOST"] = "/nowhere"
     try:
         yield
     finally:
@@ -229,6 +231,57 @@ def test_a_postgresql_that_says_nothing_is_answered_503(
 
     assert (status, headers.get("Retry-After")) == ("503 Service Unavailable", "5"), answer
     assert again.split()[0] in {"202", "302"}
+
+
+@pytest.mark.parametrize("with_others", [True, False])
+@pytest.mark.parametrize("address", ["/api/v1/apps", "/admin/"])
+def test_a_page_of_a_postgresql_that_says_nothing_is_answered_503(
+    ways: tuple[WSGIHandler, MachineDoors],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    with_others: bool,
+) -> None:
+    of = make.make_tenant()
+    client = Client()
+    client.force_login(of.owner)
+    more = {
+        "HTTP_AUTHORIZATION": f"Bearer {of.api_token}",
+        "HTTP_COOKIE": f"sessionid={client.cookies['sessionid'].value}",
+    }
+    if address == "/admin/":
+        del more["HTTP_AUTHORIZATION"]
+    both = TwoWays(*ways)
+    first, _, _ = call(both, "GET", address, **more)
+
+    with monkeypatch.context() as patch, frozen(backend_of_thread(), with_others=with_others):
+        patch.setattr(stalls, "SECONDS_OF_PAGES", 0.2)
+        status, headers, answer = call(both, "GET", address, **more)
+    again, _, _ = call(both, "GET", address, **more)
+
+    assert (status, headers.get("Retry-After")) == ("503 Service Unavailable", "5"), answer
+    assert first == again == "200 OK"
+
+
+def test_a_page_waits_for_a_statement_that_postgresql_works_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[set[int] | None] = []
+    ask = stalls._working_backends
+
+    def noted(database: BaseDatabaseWrapper) -> set[int] | None:
+        asked.append(ask(database))
+        return asked[-1]
+
+    monkeypatch.setattr(stalls, "SECONDS_OF_PAGES", 0.1)
+    monkeypatch.setattr(stalls, "_working_backends", noted)
+    with stalls.not_for_ever_in_page(), connection.cursor() as cursor:
+        for _ in range(100):
+            cursor.execute("SELECT pg_sleep(0.5)")
+            if asked:
+                break
+        pid = connection.connection.info.backend_pid
+
+    assert pid in (asked[0] or ())
 
 
 def test_the_wait_begins_anew_with_each_statement_and_ends_with_the_request() -> None:
