@@ -1,6 +1,7 @@
 """Reads IP addresses in the spellings that proxies, servers and networks send. Plain Python."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from socket import AF_INET, inet_pton
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 _WITH_PORT: Final = re.compile(r"\[([^\[\]]*)\](?::[0-9]*)?|([0-9.]+):[0-9]*")
 
 
+@lru_cache(maxsize=1_000)  # a click's is asked for in several places
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """Return an address; None if it is none.
 

@@ -273,8 +273,12 @@ def kind_of(identifier: str) -> str:
 
 def key_of(app_id: int, identifier: str) -> UUID:
     """Return the key that stands for an identifier of an app in the database."""
-    digest = hashlib.blake2b(f"{app_id}:{identifier}".encode(), digest_size=16)
-    return UUID(bytes=digest.digest())
+    return UUID(key_text(app_id, identifier))
+
+
+def key_text(app_id: int, identifier: str) -> str:
+    """Return the same key as digits, for a statement."""
+    return hashlib.blake2b(f"{app_id}:{identifier}".encode(), digest_size=16).hexdigest()
 
 
 def keys_of(app_id: int, identifiers: Iterable[str]) -> dict[UUID, str]:

@@ -5,13 +5,16 @@ Plain Python.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 IOS: Final = "ios"
 ANDROID: Final = "android"
 WINDOWS: Final = "windows"
 MACOS: Final = "macos"
+
+_KNOWN: Final = 1_000  # texts whose meaning is kept: many devices send the same
 
 _IOS: Final = re.compile(r"\b(iPhone|iPad|iPod)\b(?:.*?\bOS (\d+(?:_\d+)*))?")
 _ANDROID: Final = re.compile(r"\bAndroid\b(?: (\d+(?:\.\d+)*))?([^)]*)")
@@ -67,31 +70,43 @@ class VisitorDevice:
 
 def read_device(user_agent: str, accept_language: str = "") -> VisitorDevice:
     """Return the device that these headers of a request describe."""
+    device = _read_user_agent(user_agent[:1024])
     language = _language(accept_language)
-    text = user_agent[:1024]
+    return replace(device, language=language) if language else device
+
+
+@lru_cache(maxsize=_KNOWN)
+def _read_user_agent(text: str) -> VisitorDevice:
     if match := _ANDROID.search(text):  # before the others: it calls itself Linux too
         version, details = match[1] or "", match[2]
-        return VisitorDevice(ANDROID, version[:32], _model(details), language)
+        return VisitorDevice(ANDROID, version[:32], _model(details))
     if match := _IOS.search(text):
-        return VisitorDevice(IOS, (match[2] or "").replace("_", ".")[:32], match[1], language)
+        return VisitorDevice(IOS, (match[2] or "").replace("_", ".")[:32], match[1])
     for name, pattern in _OTHERS:
         if match := pattern.search(text):
             version = (match[1] or "").replace("_", ".")[:32]
             is_mac = name == MACOS and _DESKTOP_BROWSER.search(text) is not None
-            return VisitorDevice(name, version, "", language, is_surely_mac=is_mac)
-    return VisitorDevice(language=language)
+            return VisitorDevice(name, version, is_surely_mac=is_mac)
+    return VisitorDevice()
 
 
 def is_preview(method: str, meta: Mapping[str, object]) -> bool:
     """Tell whether a program prefetches the link or only asks for its headers."""
     if method == "HEAD":
         return True
-    return any(_PREFETCH_WORDS.search(str(meta.get(name, ""))) for name in _PREFETCH_HEADERS)
+    return any(
+        _PREFETCH_WORDS.search(str(meta[name])) for name in _PREFETCH_HEADERS if name in meta
+    )
 
 
 def is_bot(user_agent: str) -> bool:
     """Tell whether a program reads the link to show it in a chat, or to index it."""
-    return _BOTS.search(user_agent[:1024]) is not None
+    return _names_bot(user_agent[:1024])
+
+
+@lru_cache(maxsize=_KNOWN)
+def _names_bot(text: str) -> bool:
+    return _BOTS.search(text) is not None
 
 
 def _model(details: str) -> str:

@@ -59,6 +59,7 @@ CANONICAL: Final[Mapping[str, tuple[str, ...]]] = {
 _OURS: Final[Mapping[str, str]] = {
     name: ours for ours, names in CANONICAL.items() for name in names
 }
+_PLACES: Final = {name: place for place, name in enumerate(_OURS)}  # the best name of each first
 ID_KINDS: Final = (
     *("idfa", "gaid", "oaid", "amazon_id", "advertising_id"),
     *("idfv", "app_set_id", "android_id"),
@@ -101,11 +102,10 @@ def by_our_names(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters with a meaning, by our names; ids that are none are left out."""
     sent = {normalize_name(name): value for name, value in reversed([*parameters.items()])}
     values: dict[str, str] = {}
-    for ours, names in CANONICAL.items():
-        for name in names:
-            if (value := sent.get(name)) and not has_no_value(ours, value):
-                values[ours] = value.strip()
-                break
+    for name in sorted(sent.keys() & _PLACES.keys(), key=_PLACES.__getitem__):
+        ours, value = _OURS[name], sent[name]
+        if ours not in values and value and not has_no_value(ours, value):
+            values[ours] = value.strip()
     return values
 
 

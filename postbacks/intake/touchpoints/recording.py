@@ -224,7 +224,8 @@ def _row(new: NewTouchpoint) -> dict[str, object]:
     # A flood is found by what names this very click: by the device it would hide honest clicks.
     is_flood = new.refused == TOO_MANY
     keyed = [i for i in every if not is_flood or identifiers.kind_of(i) in identifiers.OF_ONE_CLICK]
-    row["keys"] = [str(identifiers.key_of(new.app_id, identifier)) for identifier in keyed]
+    keys = {each: identifiers.key_text(new.app_id, each) for each in keyed}
+    row["keys"] = list(keys.values())
     # Only a proof changes a credit later: an address would reopen everybody's behind a router.
     proofs = [
         spelling
@@ -232,7 +233,7 @@ def _row(new: NewTouchpoint) -> dict[str, object]:
         if identifiers.kind_of(identifier) != identifiers.ADDRESS
         for spelling in identifiers.spellings(identifier)
     ]
-    row["proofs"] = [str(identifiers.key_of(new.app_id, proof)) for proof in proofs]
+    row["proofs"] = [keys.get(each) or identifiers.key_text(new.app_id, each) for each in proofs]
     row["digest"] = str(_digest(new))
     key = tombstones.known_key(new.organization_id)
     row["has_key"] = key is not None
