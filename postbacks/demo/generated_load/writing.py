@@ -53,6 +53,10 @@ _STEPS = (
 )
 _ADD_KEYS = load_sql(_PACKAGE, "add_load_keys", TouchpointKind)
 
+# Workers plan for a few rows at a time, and of rows that were just written PostgreSQL expects few.
+_PLAN_FOR_MANY = """
+SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_nestloop = off
+"""
 _COUNT_STEP = """
 SELECT (SELECT count(*) FROM load_attempt), (SELECT count(*) FROM load_postback)
 """
@@ -182,8 +186,7 @@ def _write_step(size: LoadSize, first: int, newest: datetime) -> int:
         "last_click": last_click,
     }
     with connection.cursor() as cursor:
-        # PostgreSQL knows nothing of rows that were just written, and expects a few.
-        cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute(_PLAN_FOR_MANY)
         for statement in _STEPS:
             cursor.execute(statement, values)
         _copy_keys()
