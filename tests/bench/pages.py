@@ -4,6 +4,7 @@ It runs in a process of its own, on the database that DATABASE_URL names, and pr
 milliseconds of each page, by its name.
 """
 
+import hashlib
 import json
 import sys
 import time
@@ -215,8 +216,6 @@ def _digests(value: str) -> dict[str, str]:
 
 
 def _hash(algorithm: str, value: str) -> str:
-    import hashlib
-
     return hashlib.new(algorithm, value.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -27,6 +27,8 @@ class Plan:
     crediting_events: int
     touchpoints: tuple[int, int]
     candidate_looks: int
+    growth: tuple[int, int]  # attempts of the small and of the large load
+    growth_looks: int  # at each page, in each of two rounds
     neighbor_seconds: float
     neighbor_rounds: int
     ends_after: float  # no further round is begun that would end later than this, in seconds
@@ -51,6 +53,8 @@ FULL = Plan(
     crediting_events=10_000,
     touchpoints=(100_000, 10_000_000),
     candidate_looks=41,
+    growth=(100_000, 10_000_000),
+    growth_looks=3,
     neighbor_seconds=60.0,
     neighbor_rounds=3,
     ends_after=1_200.0,  # three rounds on any machine that is not far too slow
@@ -74,6 +78,8 @@ QUICK = Plan(
     crediting_events=1_000,
     touchpoints=(10_000, 1_000_000),
     candidate_looks=21,
+    growth=(100_000, 1_000_000),
+    growth_looks=2,
     neighbor_seconds=20.0,
     neighbor_rounds=1,
     ends_after=28.0,

@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 
 from postbacks.infrastructure.database.embedded import EmbeddedServer
-from tests.bench import candidates, crediting, log_pages, neighbors, rendering, sink, table
+from tests.bench import candidates, crediting, growth, log_pages, neighbors, rendering, sink, table
 from tests.bench.doors import Doors
 from tests.bench.plan import FULL, QUICK, SIDES
 from tests.bench.rounds import ROWS, Rounds
@@ -87,6 +87,8 @@ class Session:
         if "log" in self.row_names:
             self._say(f"Writing a delivery log of {self.plan.log_rows:,} postbacks …")
             yield log_pages.measure(self.stage, self.plan)
+        if "growth" in self.row_names:
+            yield growth.measure(self.stage, self.plan)
         if "candidates" in self.row_names:
             self._say(f"Writing {self.plan.touchpoints[-1]:,} touchpoints …")
             yield candidates.measure(self.stage, self.plan)

@@ -5,6 +5,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 
@@ -137,6 +138,48 @@ class Within:
 
 
 @dataclass(frozen=True, slots=True)
+class EveryWithin:
+    """This is reached when each median is at most so many times that of another run."""
+
+    times: float
+    other: Figures
+    words_of_other: str
+
+    @property
+    def words(self) -> str:
+        """Return what is to be reached."""
+        return f"each at most {self.times:g}× {self.words_of_other}"
+
+    def is_reached(self, figures: Figures) -> bool:
+        """Tell whether all medians reach it."""
+        return all(
+            spread.median <= self.times * self.other[name].median
+            for name, spread in figures.items()
+            if name in self.other
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EveryAtMost:
+    """This is reached when no median of those whose names begin so is above a limit."""
+
+    limit: float
+    unit: str
+    of: str = ""
+
+    @property
+    def words(self) -> str:
+        """Return what is to be reached."""
+        which = f"each “{self.of.strip()}”" if self.of else "each"
+        return f"{which} at most {self.limit:g} {self.unit}"
+
+    def is_reached(self, figures: Figures) -> bool:
+        """Tell whether all medians reach it."""
+        named = (spread for name, spread in figures.items() if name.startswith(self.of))
+        return all(spread.median <= self.limit for spread in named)
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """This is one measurement: what each side got, and what that is compared with."""
 
@@ -146,6 +189,10 @@ class Row:
     compared_with: tuple[str, ...] = ()
     goals: tuple[Goal, ...] = ()
     notes: tuple[str, ...] = ()
+    beside: tuple[str, Figures] = (
+        "",
+        MappingProxyType({}),
+    )  # another run of the same, and its name
 
 
 def ratio(figures: Figures, *, of: str, to: str) -> float:

@@ -37,6 +37,7 @@ def as_json(row: Row) -> dict[str, object]:
 
 def _block(row: Row) -> str:
     head = ["", f"median {row.unit}", "min–max", *(f"× {other}" for other in row.compared_with)]
+    head += [f"× {row.beside[0]}"] if row.beside[0] else []
     lines = [head, *(_line(row, side) for side in row.figures)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     table_lines = ["  " + "  ".join(_justified(line, widths)) for line in lines]
@@ -59,6 +60,9 @@ def _line(row: Row, side: str) -> list[str]:
         "" if other == side else _times(ratio(row.figures, of=side, to=other))
         for other in row.compared_with
     ]
+    name, others = row.beside
+    if name:
+        ratios.append(_times(spread.median / others[side].median) if side in others else "")
     return [side, _number(spread.median), f"{_number(spread.low)}–{_number(spread.high)}", *ratios]
 
 

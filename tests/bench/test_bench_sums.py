@@ -5,7 +5,18 @@ import math
 import pytest
 
 from tests.bench import table
-from tests.bench.sums import AtLeast, AtMost, NotBelow, Row, Spread, Within, percentile, ratio
+from tests.bench.sums import (
+    AtLeast,
+    AtMost,
+    EveryAtMost,
+    EveryWithin,
+    NotBelow,
+    Row,
+    Spread,
+    Within,
+    percentile,
+    ratio,
+)
 
 FIGURES = {"naive": Spread((80.0, 70.0, 90.0)), "Postbacks": Spread((900.0, 3_200.0, 2_400.0))}
 
@@ -97,3 +108,27 @@ def test_the_file_keeps_every_round() -> None:
         "times": {"naive": 30.0},
     }
     assert row_json["goals"] == [{"goal": "naive at most 80 ms", "reached": True}]
+
+
+def test_a_run_is_compared_page_by_page_with_another() -> None:
+    small = {"Events": Spread((40.0,)), "Search: a click": Spread((20.0,))}
+    large = {"Events": Spread((48.0,)), "Search: a click": Spread((70.0,)), "new": Spread((9.0,))}
+    row = Row(
+        name="Pages",
+        unit="ms",
+        figures=large,
+        beside=("100,000", small),
+        goals=(
+            EveryWithin(1.5, small, "of the same"),
+            EveryAtMost(300, "ms"),
+            EveryAtMost(50, "ms", of="Search: "),
+        ),
+    )
+
+    text = table.table([row])
+
+    assert [goal.is_reached(large) for goal in row.goals] == [False, True, False]
+    assert "100,000" in text
+    assert "1.2" in text
+    assert "3.5" in text
+    assert "each “Search:” at most 50 ms: NOT reached." in text
