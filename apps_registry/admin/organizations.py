@@ -46,9 +46,9 @@ class OrganizationAdmin(CreatedColumn, TimeZoneAdmin, ScopedAdmin):
         (
             None,
             {
-                "fields": ["name", "time_zone"],
-                "description": "Colleagues see the name beside the pages, and every time and day "
-                "in this zone.",
+                "fields": ["name", "time_zone", "currency"],
+                "description": "Colleagues see the name beside the pages, every time and day in "
+                "this zone, and revenue in this currency.",
             },
         ),
         ("Security", {"fields": ["require_second_factor"], "description": _SECURITY_EXPLAINED}),

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
 from apps_registry.models.apps import App
+from apps_registry.models.organizations import CURRENCY
 from apps_registry.tenancy import TenantModel
 
 MAX_FINE_VALUE = 63
-CURRENCY = RegexValidator(r"^[A-Z]{3}$", "Write three capital letters, for example USD.")
 
 
 class CoarseValue(models.TextChoices):

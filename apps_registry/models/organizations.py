@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
@@ -15,6 +16,9 @@ from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant
 
 _MACHINE_ZONES = {"Factory", "localtime", "posixrules"}  # they differ from machine to machine
+
+
+CURRENCY = RegexValidator(r"^[A-Z]{3}$", "Write three capital letters, for example USD.")
 
 
 def valid_time_zone(name: str) -> None:
@@ -42,6 +46,12 @@ class Organization(AuditedModel):
         validators=[valid_time_zone],
         help_text="Times are shown in this zone, for example Europe/Berlin.",
     )
+    currency = models.CharField(
+        max_length=3,
+        default="USD",
+        validators=[CURRENCY],
+        help_text="Revenue is shown in this currency, by the rates of its days, for example EUR.",
+    )
     require_second_factor = models.BooleanField(
         "require a second factor",
         default=False,
@@ -53,7 +63,7 @@ class Organization(AuditedModel):
     created_at = models.DateTimeField("created", auto_now_add=True)
     removed_at = models.DateTimeField("removed", null=True, editable=False)
 
-    audited = ("name", "time_zone", "require_second_factor", "removed_at")
+    audited = ("name", "time_zone", "currency", "require_second_factor", "removed_at")
 
     objects = models.Manager.from_queryset(AuditedQuerySet)()
 

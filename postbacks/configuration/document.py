@@ -20,6 +20,7 @@ class OrganizationPart(Struct, forbid_unknown_fields=True):
     """Settings of the organization itself. Its name stays its own."""
 
     time_zone: str
+    currency: str = "USD"
 
 
 class ConversionPart(Struct, forbid_unknown_fields=True, omit_defaults=True):

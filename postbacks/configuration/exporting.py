@@ -35,7 +35,9 @@ def export_configuration() -> dict[str, object]:
     document = Document(
         format=FORMAT,
         version=VERSION,
-        organization=OrganizationPart(time_zone=organization.time_zone),
+        organization=OrganizationPart(
+            time_zone=organization.time_zone, currency=organization.currency
+        ),
         apps=[_app(app) for app in _in_use(App).prefetch_related(*_APP_RELATIONS)],
         partners=[
             _partner(partner) for partner in _in_use(Partner).prefetch_related("credentials")

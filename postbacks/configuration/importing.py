@@ -37,6 +37,7 @@ from postbacks.configuration.document import (
     CreditPart,
     Document,
     LinkPart,
+    OrganizationPart,
     PartnerPart,
 )
 from postbacks.configuration.exporting import RULE_FIELDS, RULE_REFERENCES
@@ -115,7 +116,7 @@ class _Import:
     def run(self, document: Document) -> None:
         """Import the parts in the order in which they refer to each other."""
         with self._collect_problems(("organization",)):
-            self._organization(document.organization.time_zone)
+            self._organization(document.organization)
         steps: list[tuple[str, list[Any], Callable[[Any], None]]] = [
             ("apps", document.apps, self._app),
             ("partners", document.partners, self._partner),
@@ -143,10 +144,10 @@ class _Import:
                 for problem in error.problems
             ]
 
-    def _organization(self, time_zone: str) -> None:
+    def _organization(self, part: OrganizationPart) -> None:
         organization = Organization.objects.get(pk=current_organization() or 0)
-        if organization.time_zone != time_zone:
-            organization.time_zone = time_zone
+        if (organization.time_zone, organization.currency) != (part.time_zone, part.currency):
+            organization.time_zone, organization.currency = part.time_zone, part.currency
             organization.full_clean()
             organization.save()
             self._note(self.result.changed, organization)

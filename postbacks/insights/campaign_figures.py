@@ -1,8 +1,8 @@
 """What campaigns brought in a period: one pass over touchpoints, installs and events each.
 
 Refused clicks and installs that were rejected as fraud are counted separately. An event counts for
-the campaign to which its device's install was credited when the event arrived. Revenue is in US
-dollars by each day's rate; currencies without a rate stay as they came.
+the campaign to which its device's install was credited when the event arrived. Revenue is in
+one currency by each day's rate; currencies without a rate stay as they came.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -21,8 +21,12 @@ from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.infrastructure.database.statements import fetch_rows
 from postbacks.insights.periods import Period
 from postbacks.models import EventSource, InstallKind, TouchpointKind
+from postbacks.values.currencies import minor_digits
 
 T = TypeVar("T")
+
+
+_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}  # those that stand for one currency
 
 
 class GroupBy(StrEnum):
@@ -89,16 +93,33 @@ _DAY_EXPRESSIONS = {
 
 @dataclass(slots=True)
 class Revenue:
-    """Dollars, and the amounts in currencies whose rate is not known."""
+    """An amount in the organization's currency, and those in currencies without a rate of the day.
 
-    usd: Decimal = Decimal(0)
+    These stay as they came, beside it.
+    """
+
+    amount: Decimal = Decimal(0)
     others: dict[str, Decimal] = field(default_factory=dict)
+    currency: str = USD
 
     def __str__(self) -> str:
         """Return it as people read it: $1,234.50 + 12.00 XTS."""
-        dollars = f"\N{MINUS SIGN}${-self.usd:,.2f}" if self.usd < 0 else f"${self.usd:,.2f}"
-        rest = [f"{amount:,.2f}\N{NO-BREAK SPACE}{name}" for name, amount in self.others.items()]
-        return " + ".join([dollars, *rest] if self.usd or not rest else rest)
+        rest = [_money(amount, name) for name, amount in self.others.items()]
+        own = _money(self.amount, self.currency)
+        return " + ".join([own, *rest] if self.amount or not rest else rest)
+
+    @property
+    def note(self) -> str:
+        """Say what was left as it came, and why; empty if nothing was."""
+        named = ", ".join(self.others)
+        return f"no rate to {self.currency} for {named}" if named else ""
+
+
+def _money(amount: Decimal, currency: str) -> str:
+    sign = "\N{MINUS SIGN}" if amount < 0 else ""
+    text = f"{abs(amount):,.{minor_digits(currency)}f}"
+    symbol = _SYMBOLS.get(currency, "")
+    return f"{sign}{symbol}{text}" if symbol else f"{sign}{text}\N{NO-BREAK SPACE}{currency}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +182,7 @@ class _EventSum(AmountOfDay):
 
 
 def read_figures(
-    campaigns: Collection[int], period: Period, *, by: GroupBy
+    campaigns: Collection[int], period: Period, *, by: GroupBy, currency: str = USD
 ) -> dict[Any, CampaignFigures]:
     """Return figures of the current organization's campaigns, by the key that groups them.
 
@@ -182,7 +203,9 @@ def read_figures(
     sums = _fetch(_EventSum, _SUM_EVENTS, campaigns, period, by=by)
     for events in sums:
         of(events.key).events += events.count
-    for key, revenue in revenue_by_key(sums, now=period.until).items():
+    for each in figures.values():
+        each.revenue.currency = currency
+    for key, revenue in revenue_by_key(sums, now=period.until, currency=currency).items():
         of(key).revenue = revenue
     return figures
 
@@ -212,7 +235,8 @@ def sum_figures(figures: Sequence[CampaignFigures]) -> CampaignFigures:
     for part in figures:
         for name in ("clicks", "impressions", "refused", "installs", "returns", "events"):
             setattr(total, name, getattr(total, name) + getattr(part, name))
-        total.revenue.usd += part.revenue.usd
+        total.revenue.amount += part.revenue.amount
+        total.revenue.currency = part.revenue.currency
         for currency, amount in part.revenue.others.items():
             total.revenue.others[currency] = total.revenue.others.get(currency, 0) + amount
     return total
@@ -239,19 +263,21 @@ def _fetch(
     )
 
 
-def revenue_by_key(sums: Iterable[AmountOfDay], *, now: datetime) -> dict[Any, Revenue]:
-    """Return the revenue of each key, by the rates that are known now."""
+def revenue_by_key(
+    sums: Iterable[AmountOfDay], *, now: datetime, currency: str = USD
+) -> dict[Any, Revenue]:
+    """Return the revenue of each key in a currency, by the rates that are known now."""
     paid = [(row, row.amount) for row in sums if row.amount is not None]
     moments = {row.day: datetime.combine(row.day, time(), UTC) for row, _ in paid}
     rates = load_rates(moments.values())
     revenues: dict[Any, Revenue] = {}
     for row, amount in paid:
-        revenue = revenues.setdefault(row.key, Revenue())
+        revenue = revenues.setdefault(row.key, Revenue(currency=currency))
         rates_of_day = rates.of(moments[row.day], known_at=now)
-        dollars = rates_of_day.convert(amount, row.currency, USD) if row.currency else None
-        if dollars is None:
+        converted = rates_of_day.convert(amount, row.currency, currency) if row.currency else None
+        if converted is None:
             name = row.currency or "without currency"
             revenue.others[name] = revenue.others.get(name, Decimal(0)) + amount
         else:
-            revenue.usd += dollars
+            revenue.amount += converted
     return revenues

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from postbacks.callbacks.currency.conversion import USD
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import fetch_rows
@@ -270,8 +271,8 @@ def sum_up(figures: Iterable[Figures]) -> Figures:
     return total
 
 
-def revenues(figures: Sequence[Figures], *, now: datetime) -> list[Revenue]:
-    """Return the revenue of each in US dollars, by the rates of its days; the others as they came.
+def revenues(figures: Sequence[Figures], *, now: datetime, currency: str = USD) -> list[Revenue]:
+    """Return the revenue of each in a currency, by the rates of its days; the others as they came.
 
     All of them take one look at the rates.
     """
@@ -280,8 +281,8 @@ def revenues(figures: Sequence[Figures], *, now: datetime) -> list[Revenue]:
         for index, part in enumerate(figures)
         for amount in part.amounts
     ]
-    by_index = revenue_by_key(amounts, now=now) if amounts else {}
-    return [by_index.get(index, Revenue()) for index in range(len(figures))]
+    by_index = revenue_by_key(amounts, now=now, currency=currency) if amounts else {}
+    return [by_index.get(index, Revenue(currency=currency)) for index in range(len(figures))]
 
 
 def _kept_span(moment: datetime, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -89,7 +89,7 @@ def test_events_of_earned_devices_are_counted_and_no_others(link: TrackingLink) 
     figures = _figures(link)[link.campaign_id]
 
     assert figures.events == 2
-    assert figures.revenue.usd == Decimal("4.99")
+    assert figures.revenue.amount == Decimal("4.99")
 
 
 def test_events_belong_to_the_campaign_that_had_the_device_then(link: TrackingLink) -> None:

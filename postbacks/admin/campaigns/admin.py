@@ -24,6 +24,7 @@ from apps_registry.models import Campaign, TrackingLink
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
 from postbacks.admin.list_health import ListHealth
+from postbacks.callbacks.currency.conversion import USD
 from postbacks.insights import days_chart, wording
 from postbacks.insights.campaign_figures import (
     CampaignFigures,
@@ -98,10 +99,12 @@ class CampaignFiguresView:
         return self.campaign.status == Lifecycle.ARCHIVED
 
 
-def campaign_page(campaign: Campaign, period: Period) -> CampaignFiguresView:
+def campaign_page(
+    campaign: Campaign, period: Period, *, currency: str = USD
+) -> CampaignFiguresView:
     """Return the page of a saved campaign."""
-    by_day = read_figures([campaign.pk], period, by=GroupBy.DAY)
-    by_link = read_figures([campaign.pk], period, by=GroupBy.LINK)
+    by_day = read_figures([campaign.pk], period, by=GroupBy.DAY, currency=currency)
+    by_link = read_figures([campaign.pk], period, by=GroupBy.LINK, currency=currency)
     whole = sum_figures(list(by_day.values()))
     return CampaignFiguresView(
         campaign=campaign,
@@ -130,7 +133,7 @@ def _figures(whole: CampaignFigures, rejected: int) -> tuple[CampaignCard, ...]:
         CampaignCard("Installs", row.installs, more),
         CampaignCard("Installs per click", row.rate, "installs of 100 clicks"),
         CampaignCard("Events", row.events, "after the install"),
-        CampaignCard("Revenue", row.revenue, "US dollars by each day's rate"),
+        CampaignCard("Revenue", row.revenue, whole.revenue.note or "by each day's rate"),
     )
 
 
@@ -196,7 +199,7 @@ _SORTABLE: dict[str, Callable[[CampaignFigures], float | Decimal]] = {
     "installs": lambda figures: figures.installs,
     "rate": lambda figures: figures.rate_percent or 0,
     "events": lambda figures: figures.events,
-    "revenue": lambda figures: figures.revenue.usd,  # amounts without a rate can't be compared
+    "revenue": lambda figures: figures.revenue.amount,  # amounts without a rate can't be compared
 }
 
 
@@ -217,7 +220,9 @@ class FiguredList(HealthList):
         columns = {str(column).lstrip("-") for column in ordering}
         if names := [name for name in _SORTABLE if f"{_FIGURE}{name}" in columns]:
             keys = list(self.root_queryset.values_list("pk", flat=True))
-            figures = read_figures(keys, _period(request), by=GroupBy.CAMPAIGN)
+            figures = read_figures(
+                keys, _period(request), by=GroupBy.CAMPAIGN, currency=_currency(request)
+            )
             self.root_queryset = self.root_queryset.annotate(
                 **{f"{_FIGURE}{name}": _as_column(_SORTABLE[name], figures) for name in names}
             )
@@ -289,7 +294,9 @@ class CampaignAdmin(HealthColumns, LifecycleColumns, ArchivingAdmin):
         """Add health, figures and the number of links in use to the campaigns of a page."""
         super().prepare_rows(request, rows)
         keys = [row.pk for row in rows]
-        figures = read_figures(keys, _period(request), by=GroupBy.CAMPAIGN)
+        figures = read_figures(
+            keys, _period(request), by=GroupBy.CAMPAIGN, currency=_currency(request)
+        )
         in_use = TrackingLink.objects.filter(campaign__in=keys, status=Lifecycle.ACTIVE)
         links = dict(in_use.values_list("campaign").annotate(Count("pk")).order_by())
         for row in rows:
@@ -331,7 +338,7 @@ class CampaignAdmin(HealthColumns, LifecycleColumns, ArchivingAdmin):
         campaign = kwargs.get("obj")
         if isinstance(campaign, Campaign):
             saved = Campaign.objects.select_related("app", "partner").get(pk=campaign.pk)
-            context["page"] = campaign_page(saved, _period(request))
+            context["page"] = campaign_page(saved, _period(request), currency=_currency(request))
             context["may_set_up"] = allowed(request, Right.SET_UP)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -349,3 +356,8 @@ def _period(request: HttpRequest) -> Period:
     membership = membership_of(request)
     zone = membership.organization.time_zone if membership else "UTC"
     return period_of(request.GET.get(_PERIOD, ""), now=datetime.now(UTC), zone=ZoneInfo(zone))
+
+
+def _currency(request: HttpRequest) -> str:
+    membership = membership_of(request)
+    return membership.organization.currency if membership else USD

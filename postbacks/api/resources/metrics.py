@@ -1,6 +1,6 @@
 """Figures over time: what the Overview shows, for programs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, format_time
 from postbacks.api.list_files import record_export
 from postbacks.api.query import InvalidParameters, Query
+from postbacks.callbacks.currency.conversion import USD
 from postbacks.insights.campaign_figures import Revenue
 from postbacks.insights.figure_changes import MINUTES_KEPT, QUARTERS_KEPT
 from postbacks.insights.figures import (
@@ -34,6 +35,7 @@ from postbacks.insights.figures import (
     sum_up,
 )
 from postbacks.models import CallbackRule
+from postbacks.values.currencies import minor_digits
 
 MOST_STEPS: Final = 1_500
 MOST_ROWS: Final = 10_000
@@ -85,6 +87,9 @@ class FiguresSerializer(serializers.Serializer):
     revenue_usd = serializers.CharField(
         help_text="What of it has an exchange rate, by the rates of its days."
     )
+    revenue_converted = serializers.CharField(
+        help_text="The same in the organization's currency, `currency`."
+    )
     installs = serializers.IntegerField()
     attributed_installs = serializers.IntegerField()
 
@@ -113,6 +118,7 @@ class MetricsSerializer(serializers.Serializer):
     until = serializers.CharField()
     interval = serializers.ChoiceField([(name, name) for name in _INTERVALS], allow_null=True)
     time_zone = serializers.CharField(help_text="The organization's, in which days begin.")
+    currency = serializers.CharField(help_text="The organization's, of `revenue_converted`.")
     total = FiguresSerializer()
     results = MetricsRowSerializer(many=True)
 
@@ -185,8 +191,9 @@ class MetricsViewSet(OrganizationViewSet):
                 "until": format_time(of.until),
                 "interval": query.get("interval"),
                 "time_zone": zone.key,
-                "total": _view(total, revenues([total], now=now)[0]),
-                "results": list(_rows(of, by, figures, now=now)),
+                "currency": organization.currency,
+                "total": next(_views([total], now=now, currency=organization.currency)),
+                "results": list(_rows(of, by, figures, now=now, currency=organization.currency)),
             }
         )
         if request.accepted_renderer.format in FileFormat.values:
@@ -241,6 +248,7 @@ def _rows(
     figures: Mapping[tuple[int, str], Figures],
     *,
     now: datetime,
+    currency: str,
 ) -> Iterator[dict[str, object]]:
     """Yield a row for each step, also where nothing happened; with a subject only for what did."""
     starts = of.starts
@@ -250,13 +258,14 @@ def _rows(
         keys = sorted(figures)
     subjects = _subjects(by, {subject for _, subject in keys})
     parts = [figures.get(key) or Figures() for key in keys]
-    for (step, subject), part, revenue in zip(keys, parts, revenues(parts, now=now), strict=True):
+    views = _views(parts, now=now, currency=currency)
+    for (step, subject), view in zip(keys, views, strict=True):
         row: dict[str, object] = {"at": format_time(starts[step - 1]) if step else None}
         if by is not None:
             row[by.value], name = subjects.get(subject, (None, None))
             if by is not Subject.EVENT_NAME:
                 row["name"] = name
-        yield {**row, **_view(part, revenue)}
+        yield {**row, **view}
 
 
 def _subjects(by: Subject | None, keys: set[str]) -> dict[str, tuple[str | None, str | None]]:
@@ -269,7 +278,16 @@ def _subjects(by: Subject | None, keys: set[str]) -> dict[str, tuple[str | None,
     return {str(row.pk): (str(row.public_id), row.name) for row in rows}
 
 
-def _view(figures: Figures, revenue: Revenue) -> dict[str, object]:
+def _views(
+    figures: Sequence[Figures], *, now: datetime, currency: str
+) -> Iterator[dict[str, object]]:
+    in_dollars = revenues(figures, now=now)
+    converted = in_dollars if currency == USD else revenues(figures, now=now, currency=currency)
+    for part, dollars, own in zip(figures, in_dollars, converted, strict=True):
+        yield _view(part, dollars, own)
+
+
+def _view(figures: Figures, dollars: Revenue, converted: Revenue) -> dict[str, object]:
     return {
         "events": figures.events,
         "wanted": figures.wanted,
@@ -290,7 +308,8 @@ def _view(figures: Figures, revenue: Revenue) -> dict[str, object]:
         "revenue": {
             currency: f"{amount:f}" for currency, amount in figures.revenue_by_currency().items()
         },
-        "revenue_usd": f"{revenue.usd:.2f}",
+        "revenue_usd": f"{dollars.amount:.2f}",
+        "revenue_converted": f"{converted.amount:.{minor_digits(converted.currency)}f}",
         "installs": figures.installs,
         "attributed_installs": figures.attributed,
     }

@@ -28,7 +28,7 @@ class OrganizationSerializer(RowSerializer):
 
     class Meta:
         model = Organization
-        fields = ("id", "name", "time_zone", "created_at")
+        fields = ("id", "name", "time_zone", "currency", "created_at")
 
 
 class ImportQuery(Query):

@@ -168,7 +168,9 @@ def overview_context(request: HttpRequest) -> dict[str, object]:
     zone = ZoneInfo(membership.organization.time_zone)
     now = datetime.now(UTC)
     scope = asked_overview(request.GET.dict(), now=now, zone=zone)
-    overview = read_overview(now=now, zone=zone, asked=scope)
+    overview = read_overview(
+        now=now, zone=zone, asked=scope, currency=membership.organization.currency
+    )
     return {
         "page": overview_page(overview),
         "steps": [] if overview.first_steps.complete else checklist(overview.first_steps, request),
@@ -311,7 +313,7 @@ def cards(overview: Overview) -> list[FigureCard]:
         FigureCard(
             "Revenue",
             str(overview.revenue),
-            _change(round(overview.revenue.usd), round(overview.revenue_before.usd), scope),
+            _revenue_note(overview),
         ),
         FigureCard(
             "Delivered",
@@ -324,6 +326,12 @@ def cards(overview: Overview) -> list[FigureCard]:
         _attempts(overview),
         _pending(overview),
     ]
+
+
+def _revenue_note(overview: Overview) -> str:
+    revenue, before = overview.revenue, overview.revenue_before
+    change = _change(round(revenue.amount), round(before.amount), overview.asked)
+    return " · ".join(filter(None, (change, revenue.note)))
 
 
 def _flow(overview: Overview) -> list[FlowStage]:
@@ -409,14 +417,14 @@ def reason_words(reason: str) -> str:
 
 
 def _earned(rows: Sequence[Earned], model: str, nobody: str) -> list[EarnedRow]:
-    most = max((max(row.revenue.usd, Decimal(0)) for row in rows), default=Decimal(0))
+    most = max((max(row.revenue.amount, Decimal(0)) for row in rows), default=Decimal(0))
     return [
         EarnedRow(
             name=row.name or nobody,
             installs=wording.number(row.installs),
             events=wording.number(row.events),
             revenue=str(row.revenue),
-            share=float(100 * max(row.revenue.usd, Decimal(0)) / most) if most else 0.0,
+            share=float(100 * max(row.revenue.amount, Decimal(0)) / most) if most else 0.0,
             url=reverse(f"admin:{model}_change", args=[row.id]) if row.name else "",
         )
         for row in rows

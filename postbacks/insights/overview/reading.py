@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from apps_registry.models import Campaign, Partner
 from apps_registry.tenancy import TenantModel
+from postbacks.callbacks.currency.conversion import USD
 from postbacks.delivery.lasting_failure import WARNINGS, current_failure, percent_of_way
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
@@ -157,7 +158,9 @@ class Overview:
         return sorted(holding, key=lambda rule: rule.name)
 
 
-def read_overview(*, now: datetime, zone: ZoneInfo, asked: AskedOverview | None = None) -> Overview:
+def read_overview(
+    *, now: datetime, zone: ZoneInfo, asked: AskedOverview | None = None, currency: str = USD
+) -> Overview:
     """Read a period in a few statements, whatever it holds, for the current organization."""
     asked = asked or asked_overview({}, now=now, zone=zone)
     only, whole = asked.only, asked.total
@@ -178,7 +181,9 @@ def read_overview(*, now: datetime, zone: ZoneInfo, asked: AskedOverview | None 
             read_figures(whole, only=of_everybody, kinds=(FigureKind.EVENT,)).values()
         )
     earners = [*by_partner.values(), *by_campaign.values()]
-    revenue, revenue_before, *earned = revenues([figures, before, *earners], now=now)
+    revenue, revenue_before, *earned = revenues(
+        [figures, before, *earners], now=now, currency=currency
+    )
     troubles = most_troubled(by_rule)
     failures = read_newest_failures(now, only=only)
     failing = {trouble.rule_id for trouble in troubles}
@@ -234,7 +239,7 @@ def _earned(
         Earned(int(subject), names.get(int(subject), ""), part.installs, part.events, money)
         for ((_, subject), part), money in zip(figures.items(), revenue, strict=True)
     ]
-    earned.sort(key=lambda each: (not each.name, -each.revenue.usd, -each.installs, each.name))
+    earned.sort(key=lambda each: (not each.name, -each.revenue.amount, -each.installs, each.name))
     named = [each for each in earned if each.name]
     return [*named[:_MOST_EARNERS], *(each for each in earned if not each.name)]
 
