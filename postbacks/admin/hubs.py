@@ -33,7 +33,8 @@ from postbacks.admin.pages.live import live_panel, rows_html
 from postbacks.callbacks.partner_templates import template_named
 from postbacks.callbacks.partner_templates.missing import missing_credentials
 from postbacks.insights import wording
-from postbacks.insights.figures import FigureFilter, period, read_figures, sum_up
+from postbacks.insights.figures import FigureFilter, Subject, period, read_figures, sum_up
+from postbacks.insights.list_health import read_last_outcomes
 from postbacks.insights.live import LiveKind, LiveSearch, newest_answers, rings
 from postbacks.insights.recent_events import RecentEvent, recent_events
 from postbacks.models import CallbackRule, FigureKind, FlowState, PostbackStatus, RuleStatus
@@ -193,16 +194,23 @@ def _figures(
         url = reverse(f"admin:postbacks_{model}_changelist")
         return HubFigure(label, wording.number(count), f"{url}?{urlencode({**of, **more})}")
 
+    by, row = (Subject.APP, app) if app else (Subject.PARTNER, partner)
+    last = next(iter(read_last_outcomes(by, [row.pk] if row else [])), None)
+    delivered_ago, failed_ago = (
+        f"last {wording.ago(moment, now)}" if moment else ""
+        for moment in ((last.delivered_at, last.failed_at) if last else (None, None))
+    )
     failed = figure("Failed", figures.failed, status=PostbackStatus.FAILED)
     success = figures.success_percent
+    percent = "" if success is None else f"{wording.percent(success)} success"
     return [
         *([figure("Events", figures.events, "event")] if app else []),
         replace(
             figure("Delivered", figures.delivered, status=PostbackStatus.DELIVERED),
-            note="" if success is None else f"{wording.percent(success)} success",
+            note=" · ".join(filter(None, (percent, delivered_ago))),
         ),
         figure("Pending", figures.pending + figures.retrying, status=PostbackStatus.PENDING),
-        replace(failed, tone="bad" if figures.failed else ""),
+        replace(failed, tone="bad" if figures.failed else "", note=failed_ago),
         figure("Skipped", figures.states[FlowState.SKIPPED], status=PostbackStatus.SKIPPED),
     ]
 
