@@ -1,6 +1,18 @@
 """The tables of events, installs, rules, postbacks and everything between them."""
 
 from postbacks.models.device_identifiers import DeviceDigest, DeviceIdentifier
+from postbacks.models.alerts import (
+    Alert,
+    AlertIncident,
+    AlertKind,
+    AlertNotice,
+    AlertTopic,
+    AlertTurn,
+    ClearReason,
+    JumpDirection,
+    NoticeChannel,
+    NoticeStatus,
+)
 from postbacks.models.discrepancies import (
     Discrepancy,
     DiscrepancyLine,
@@ -108,6 +120,12 @@ from postbacks.models.trials import DryRunJob, DryRunStatus, TestSend
 
 __all__ = [
     "AdServicesClaim",
+    "Alert",
+    "AlertIncident",
+    "AlertKind",
+    "AlertNotice",
+    "AlertTopic",
+    "AlertTurn",
     "AttemptKind",
     "Attribution",
     "BreakerState",
@@ -115,6 +133,7 @@ __all__ = [
     "CallbackRule",
     "CallbackRuleVersion",
     "CircuitBreaker",
+    "ClearReason",
     "DecisionFailure",
     "DeliveryAttempt",
     "DeviceDigest",
@@ -155,7 +174,10 @@ __all__ = [
     "InstallState",
     "JobAction",
     "JobStatus",
+    "JumpDirection",
     "LastOutcome",
+    "NoticeChannel",
+    "NoticeStatus",
     "OutcomeHour",
     "Postback",
     "PostbackJob",

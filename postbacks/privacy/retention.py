@@ -38,6 +38,13 @@ _DELETE_OLD_REPLAYS = (
     "WHERE finished_at < now() - interval '90 days' AND NOT EXISTS "
     "(SELECT FROM replay_part WHERE replay_id = replay.id) LIMIT %s)",
 )
+# An incident that stands stays, with its newest notices; its own notices leave with it.
+_DELETE_OLD_INCIDENTS = (
+    "DELETE FROM alert_notice WHERE id IN (SELECT id FROM alert_notice "
+    "WHERE created_at < now() - interval '90 days' AND ended_at IS NOT NULL LIMIT %s)",
+    "DELETE FROM alert_incident WHERE id IN (SELECT id FROM alert_incident "
+    "WHERE cleared_at < now() - interval '90 days' LIMIT %s)",
+)
 
 MATCHED = timedelta(days=2)  # the longest window without an id, and a day until installs are final
 BATCH = 1_000  # addresses
@@ -132,6 +139,11 @@ def delete_old_jobs(limit: int = 5_000) -> int:
 def delete_old_replays(limit: int = 5_000) -> int:
     """Delete a batch of what replays that ended 90 days ago have left; return how many rows."""
     return sum(run(statement, [limit]) for statement in _DELETE_OLD_REPLAYS)
+
+
+def delete_old_incidents(limit: int = 5_000) -> int:
+    """Delete a batch of alerts' incidents and notices, kept 90 days; return how many."""
+    return sum(run(statement, [limit]) for statement in _DELETE_OLD_INCIDENTS)
 
 
 def delete_old_repeats(limit: int = 5_000) -> int:

@@ -24,6 +24,8 @@ from redis import RedisError
 from apps_registry.audit.actors import SYSTEM, acting_as
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
+from postbacks.alerts import evaluation as alert_evaluation
+from postbacks.alerts import sending as alert_sending
 from postbacks.callbacks import rendering
 from postbacks.delivery import lasting_failure, suspension_notices
 from postbacks.delivery.breaker import delete_old_breakers
@@ -68,6 +70,7 @@ _ASK_APPLE_SECONDS = 5.0
 _MOVE_SECONDS = 5.0
 _HELD_SECONDS = 5.0
 _FOLD_SECONDS = 5.0
+_ALERT_SECONDS = 3.0
 _APART_SECONDS = 0.5  # of processor time
 _TIDY_SECONDS = 60.0
 _PUMP_TIMEOUT = 24 * 3600
@@ -76,6 +79,8 @@ _MOVE_SLOT = -2
 _LONG_WORK_SLOT = -3
 _APART_SLOT = -4
 _FIGURES_SLOT = -5
+_ALERTS_SLOT = -6
+_NOTICES_SLOT = -7
 _SESSION_ENDS_SECONDS = 10.0  # until PostgreSQL has certainly ended one that was broken off
 _SPEEDS: Speeds = {}  # of lanes, for the next pump of this process
 
@@ -178,6 +183,7 @@ def tidy_up() -> None:
         retention.delete_old_held,
         retention.delete_old_jobs,
         retention.delete_old_replays,
+        retention.delete_old_incidents,
         figure_changes.delete_old_figures,
         device_identifiers.delete_old_identifiers,
         delete_old_breakers,
@@ -295,6 +301,20 @@ def fold_figures() -> None:
             figure_changes.fold(_FOLD_SECONDS)
 
 
+def judge_alerts() -> None:
+    """Judge organizations' alerts in turn; leftovers wait for the next run."""
+    with acting_as(SYSTEM), _exclusive(_ALERTS_SLOT) as is_ours:
+        if is_ours:
+            alert_evaluation.work(_ALERT_SECONDS)
+
+
+def send_alert_notices() -> None:
+    """Send what alerts tell people and programs."""
+    with _exclusive(_NOTICES_SLOT) as is_ours, open_transport() as transport:
+        if is_ours:  # two of them would leave no worker for anything else
+            alert_sending.work(transport, _ALERT_SECONDS)
+
+
 def work_on_exports() -> None:
     """Write at one export's file; no dry run is done meanwhile, for the same reason."""
     with (
@@ -347,6 +367,8 @@ PERIODIC = (
     ),
     Periodic("sweep_queue", every=timedelta(seconds=15)),
     Periodic("fold_figures", every=timedelta(minutes=1)),
+    Periodic("judge_alerts", every=timedelta(seconds=5), is_needed=alert_evaluation.is_any_due),
+    Periodic("send_alert_notices", every=timedelta(seconds=2), is_needed=alert_sending.is_any_due),
     Periodic("ask_apple", every=timedelta(seconds=2), is_needed=_is_apple_due),
 )
 
