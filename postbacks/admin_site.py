@@ -51,6 +51,8 @@ class PostbacksAdminSite(AdminSite):
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self.pages: list[StandalonePage] = []
+        # What `postbacks.admin` shows on the Overview, for its template.
+        self.more_index: list[Callable[[HttpRequest], dict[str, object]]] = []
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         urls = super().get_urls()
@@ -114,7 +116,10 @@ class PostbacksAdminSite(AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> TemplateResponse:
-        return super().index(request, {**overview_context(request), **(extra_context or {})})
+        context = overview_context(request)
+        for context_of in self.more_index:
+            context |= context_of(request)
+        return super().index(request, {**context, **(extra_context or {})})
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Refuse a field that is no forward relation: for those Django's own view fails."""

@@ -6,6 +6,8 @@ from django.contrib import admin
 
 from apps_registry.admin import AppAdmin, PartnerAdmin, SdkKeyAdmin
 from postbacks.admin import operator
+from postbacks.admin.alerts.admin import AlertAdmin
+from postbacks.admin.alerts.views import alerts_of_overview
 from postbacks.admin.attribution_settings import AttributionSettingsAdmin
 from postbacks.admin.campaigns.admin import CampaignAdmin
 from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
@@ -37,6 +39,7 @@ PartnerAdmin.more_context.append(partner_hub)
 SdkKeyAdmin.more_context.append(live.panel_of_key)
 
 site = cast("PostbacksAdminSite", admin.site)
+site.more_index.append(alerts_of_overview)
 site.add_page("configuration/export/", configuration.export_page, "export_configuration")
 site.add_page("configuration/import/", configuration.import_page, "import_configuration")
 site.add_page("fraud-report/", fraud_report.fraud_page, "fraud_report")
@@ -56,6 +59,7 @@ for route, view, name in (
     site.add_page(route, view, name, for_members=False)  # they let only operators in
 
 __all__ = [
+    "AlertAdmin",
     "AttributionSettingsAdmin",
     "AuditEntryAdmin",
     "CallbackRuleAdmin",

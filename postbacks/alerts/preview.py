@@ -40,6 +40,7 @@ class Preview:
     raised: int | None
     newest: datetime | None = None
     remark: str = ""
+    days: int = DAYS
 
     @property
     def sentence(self) -> str:

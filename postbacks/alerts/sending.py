@@ -77,7 +77,7 @@ class ClaimedNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
+class SentNotice:
     """What came of a try."""
 
     notice: ClaimedNotice
@@ -122,7 +122,7 @@ def claim(now: datetime) -> list[ClaimedNotice]:
         return [ClaimedNotice(*row) for row in cursor.fetchall()]
 
 
-def finish(sent: _Sent, now: datetime) -> None:
+def finish(sent: SentNotice, now: datetime) -> None:
     """End a notice, or put it off for its next try."""
     notice = sent.notice
     values: dict[str, object] = {
@@ -142,7 +142,7 @@ def finish(sent: _Sent, now: datetime) -> None:
     run(_END, {**values, "status": status.value, "at": now})
 
 
-def send_mails(notices: Iterable[ClaimedNotice]) -> Iterable[_Sent]:
+def send_mails(notices: Iterable[ClaimedNotice]) -> Iterable[SentNotice]:
     """Send the notices of each alert as one mail.
 
     All mails take the same server: when it takes one not, or slowly, the others wait.
@@ -159,20 +159,20 @@ def send_mails(notices: Iterable[ClaimedNotice]) -> Iterable[_Sent]:
         yield from results
 
 
-def _send_mail(organization_id: int, together: Sequence[ClaimedNotice]) -> list[_Sent]:
+def _send_mail(organization_id: int, together: Sequence[ClaimedNotice]) -> list[SentNotice]:
     addresses = _addresses(organization_id, together[0].emails)
     if not addresses:
-        return [_Sent(each, Outcome.FAILED, is_dropped=True) for each in together]
+        return [SentNotice(each, Outcome.FAILED, is_dropped=True) for each in together]
     try:
         _mail(together, addresses).send()
     except OSError:  # refused, unreachable, timed out; what smtplib raises is one too
         logger.warning("A mail of the alert %d could not be sent", together[0].alert_id)
         return _put_off(together)
-    return [_Sent(each, Outcome.DELIVERED) for each in together]
+    return [SentNotice(each, Outcome.DELIVERED) for each in together]
 
 
-def _put_off(together: Sequence[ClaimedNotice]) -> list[_Sent]:
-    return [_Sent(each, Outcome.RETRY, error="mail_server") for each in together]
+def _put_off(together: Sequence[ClaimedNotice]) -> list[SentNotice]:
+    return [SentNotice(each, Outcome.RETRY, error="mail_server") for each in together]
 
 
 def _addresses(organization_id: int, named: Sequence[str]) -> list[str]:
@@ -229,7 +229,7 @@ class _Callbacks:
     """Sends callbacks at the same time; on leaving its `with`, `results` are complete."""
 
     def __init__(self, transport: Transport, notices: Sequence[ClaimedNotice]) -> None:
-        self.results: list[_Sent] = []
+        self.results: list[SentNotice] = []
         self._transport = transport
         self._notices = notices
         self._replies: SimpleQueue[tuple[ClaimedNotice, Reply]] = SimpleQueue()
@@ -240,9 +240,9 @@ class _Callbacks:
         for notice in self._notices:
             signing = secrets.get(notice.organization_id, ())
             if not notice.webhook_url:
-                self.results.append(_Sent(notice, Outcome.FAILED, is_dropped=True))
+                self.results.append(SentNotice(notice, Outcome.FAILED, is_dropped=True))
             elif not signing:  # unsigned, nobody could tell it from a stranger's
-                self.results.append(_Sent(notice, Outcome.RETRY, error="no_signing_secret"))
+                self.results.append(SentNotice(notice, Outcome.RETRY, error="no_signing_secret"))
             else:
                 self._start(notice, signing)
         return self
@@ -281,7 +281,7 @@ def callback_request(notice: ClaimedNotice, signing: Sequence[str]) -> OutgoingR
     )
 
 
-def _judged(notice: ClaimedNotice, reply: Reply) -> _Sent:
+def _judged(notice: ClaimedNotice, reply: Reply) -> SentNotice:
     verdict: AttemptVerdict = judge(
         status_code=reply.status_code,
         body=reply.body,
@@ -289,10 +289,12 @@ def _judged(notice: ClaimedNotice, reply: Reply) -> _Sent:
         detail=reply.detail,
         success=SuccessRule(),
     )
-    return _Sent(notice, verdict.outcome, reply.status_code, verdict.error or "", reply.retry_after)
+    return SentNotice(
+        notice, verdict.outcome, reply.status_code, verdict.error or "", reply.retry_after
+    )
 
 
-def _wait_after(sent: _Sent) -> float | None:
+def _wait_after(sent: SentNotice) -> float | None:
     """Return the seconds until the next try; None if there is none."""
     if sent.outcome is not Outcome.RETRY:
         return None

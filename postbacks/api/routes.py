@@ -6,6 +6,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from rest_framework.routers import SimpleRouter
 
+from postbacks.api.resources.alerts import (
+    AlertIncidentViewSet,
+    AlertNoticeViewSet,
+    AlertViewSet,
+)
 from postbacks.api.resources.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.resources.attribution import AttributionSettingsViewSet, TestDeviceViewSet
 from postbacks.api.resources.catalogues import MacroViewSet, PartnerTemplateViewSet
@@ -57,6 +62,7 @@ router.register("v1/saved-views", SavedViewViewSet, "saved-view")
 router.register("v1/exports", ExportViewSet, "export")
 router.register("v1/export-schedules", ExportScheduleViewSet, "export-schedule")
 router.register("v1/discrepancies", DiscrepancyViewSet, "discrepancy")
+router.register("v1/alerts", AlertViewSet, "alert")
 router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")
 router.register("v1/audit-log", AuditLogViewSet, "audit-entry")
 router.register("v1/members", MemberViewSet, "member")
@@ -92,6 +98,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "v1/discrepancies/<uuid:id>/lines",
         DiscrepancyLineViewSet.as_view({"get": "list"}),
         name="discrepancy-lines",
+    ),
+    path(
+        "v1/alerts/<uuid:id>/incidents",
+        AlertIncidentViewSet.as_view({"get": "list"}),
+        name="alert-incidents",
+    ),
+    path(
+        "v1/alerts/<uuid:id>/notices",
+        AlertNoticeViewSet.as_view({"get": "list"}),
+        name="alert-notices",
     ),
     path("v1/forget-device", ForgetDeviceView.as_view(), name="forget-device"),
     path("v1/forget-device/<uuid:id>", ErasureProgressView.as_view(), name="forgetting"),

@@ -79,6 +79,7 @@ UNFOLD = {
                 "items": [
                     _page("Overview", "monitoring", "index"),
                     _page("Live", "sensors", "live"),
+                    _list("Alerts", "notifications", "postbacks.alert"),
                     _list(
                         "Delivery log",
                         "outgoing_mail",

@@ -6,6 +6,7 @@ from datetime import datetime
 from apps_registry.tenancy import tenant
 from postbacks.alerts import evaluation, sending
 from postbacks.alerts.kinds import KINDS
+from postbacks.alerts.notices import tell_raised
 from postbacks.alerts.saving import check_alert, save_alert
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
@@ -15,6 +16,8 @@ from postbacks.models import (
     AlertIncident,
     AlertKind,
     AlertNotice,
+    AlertTopic,
+    CallbackRule,
     FigureChange,
     FigureKind,
 )
@@ -90,3 +93,24 @@ def notices_of(of: Tenant) -> list[AlertNotice]:
 
 def topics_of(of: Tenant) -> Iterator[str]:
     return (notice.topic for notice in notices_of(of))
+
+
+def make_standing_alert(rule: CallbackRule) -> Alert:
+    """Make an alert of the current organization that stands for a rule, and has told so."""
+    alert = make_alert(rule=rule, webhook_url="https://hooks.example.com/postbacks")
+    now = datetime.now(UTC)
+    incident = AlertIncident(
+        alert=alert,
+        subject=f"rule:{rule.pk}",
+        label=rule.name,
+        app_ref=rule.app_id or 0,
+        partner_ref=rule.partner_id or 0,
+        rule_ref=rule.pk,
+        value=25.0,
+        detail="25 % of 40 requests succeeded",
+        raised_at=now,
+        seen_at=now,
+    )
+    incident.save()
+    tell_raised(alert, incident, AlertTopic.RAISED, now=now, zone=ZoneInfo("UTC"))
+    return alert

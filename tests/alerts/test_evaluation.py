@@ -10,6 +10,7 @@ from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.alerts import evaluation
 from postbacks.alerts.saving import save_alert
+from postbacks.infrastructure.database import roles
 from postbacks.models import (
     Alert,
     AlertKind,
@@ -31,6 +32,7 @@ from tests.alerts.scenes import (
     notices_of,
     topics_of,
 )
+from tests.database import as_role
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -165,7 +167,7 @@ def test_a_failing_rule_is_told_of_at_each_level_and_as_suspended(
 ) -> None:
     rule = make.make_tenant_rule(gem)
     make_tenant_alert(gem, AlertKind.RULE_SUSPENDED, emails=[gem.owner.email])
-    with tenant(gem.organization.pk):
+    with as_role(roles.WORKER), tenant(gem.organization.pk):
         RuleFailure.objects.create(rule=rule, version=rule.version, failing_since=now, given_up=40)
 
     for days in (1, 2.6, 2.7, 3.6, 4.6):
@@ -175,6 +177,7 @@ def test_a_failing_rule_is_told_of_at_each_level_and_as_suspended(
     judge_at(now + 5 * DAY)
     with tenant(gem.organization.pk):
         CallbackRule.objects.filter(pk=rule.pk).update(status=RuleStatus.ACTIVE)
+    with as_role(roles.WORKER), tenant(gem.organization.pk):
         RuleFailure.objects.all().delete()
     judge_at(now + 6 * DAY)
 
@@ -189,7 +192,7 @@ def test_a_failing_rule_is_told_of_at_each_level_and_as_suspended(
 def test_a_breaker_that_stays_open_is_raised(gem: make.Tenant, now: datetime) -> None:
     rule = make.make_tenant_rule(gem, url="https://ads.example.com/postback")
     make_tenant_alert(gem, AlertKind.BREAKER_OPEN, emails=[gem.owner.email])
-    with tenant(gem.organization.pk):
+    with as_role(roles.WORKER), tenant(gem.organization.pk):
         CircuitBreaker.objects.create(
             host="ads.example.com:443",
             state=BreakerState.OPEN,
@@ -205,7 +208,7 @@ def test_a_breaker_that_stays_open_is_raised(gem: make.Tenant, now: datetime) ->
     (incident,) = incidents_of(gem)
     assert (incident.label, incident.rule_ref) == ("ads.example.com:443", rule.pk)
     assert incident.detail.endswith("mostly timed out")
-    with tenant(gem.organization.pk):
+    with as_role(roles.WORKER), tenant(gem.organization.pk):
         CircuitBreaker.objects.all().delete()
     judge_at(now + 7 * MINUTE)
 

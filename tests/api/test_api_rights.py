@@ -55,6 +55,7 @@ RIGHTS = {
         "held": READ,
         "start_held": RESEND,
     },
+    "v1/alerts": {**_SET_UP_ROWS, "preview": SET_UP, "test": RESEND},
     "v1/bundle-ids": {"list": READ, "retrieve": READ, "create": SET_UP, "destroy": SET_UP},
     "v1/sdk-keys": {
         "list": READ,
@@ -109,6 +110,8 @@ RIGHTS = {
 # The same deed by the page: a model's adding, changing or deleting, its action, or a page.
 _RULES = "postbacks/callbackrule"
 PAGES_OF = {
+    ("v1/alerts", "preview"): "postbacks/alert/preview/",
+    ("v1/alerts", "test"): "postbacks/alert/%(object_id)s/test/",
     ("v1/callback-rules", "preview"): f"{_RULES}/preview/",
     ("v1/callback-rules", "dry_run"): f"{_RULES}/dry-run/",
     ("v1/callback-rules", "dry_run_state"): f"{_RULES}/dry-run/",
@@ -155,6 +158,8 @@ PAGES_ALONE = {
     *(f"apps_registry/trackinglink/%(object_id)s/qr.{kind}" for kind in ("svg", "png")),
     *("postbacks/postback/%(object_id)s/details/", "postbacks/replay/%(object_id)s/progress/"),
     *(f"postbacks/export/%(object_id)s/{page}/" for page in ("progress", "again")),
+    "postbacks/export/%(object_id)s/progress/",
+    "postbacks/alert/%(object_id)s/news/",
     *(f"postbacks/discrepancy/%(object_id)s/{page}/" for page in ("progress", "lines")),
     *(f"{_RULES}/templates/%(name)s/", f"{_RULES}/macros/"),
 }
@@ -178,6 +183,7 @@ REQUESTS = {
     "version": ("GET", "/{id}/versions/1"),
     "restore": ("POST", "/{id}/versions/1/restore"),
     "copy": ("POST", "/{id}/copy"),
+    "test": ("POST", "/{id}/test"),
     "test_send": ("POST", "/{id}/test-send"),
     "dry_run": ("POST", "/{id}/dry-run"),
     "dry_run_state": ("GET", "/{id}/dry-run"),
@@ -329,6 +335,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
             "id"
         ],
         "v1/click-signing-keys": lambda: _click_key(tenant),
+        "v1/alerts": lambda: api.post("alerts", {"kind": "success_rate"}).data["id"],
         "v1/test-devices": lambda: _test_device(tenant),
         "v1/tracking-links": lambda: api.post(
             "tracking-links", {"name": "A", "campaign": _campaign(tenant)}

@@ -85,6 +85,7 @@ from postbacks.models import (
 )
 from postbacks.privacy.requests import DeviceToErase, request_erasure
 from tests import make
+from tests.alerts.scenes import make_standing_alert
 from tests.database import as_role, is_empty, is_kept, made_once
 
 MARKER = "ZQXMARK"
@@ -145,6 +146,7 @@ def _live_through(name: str) -> Story:
             make.make_click_key(partner)
             make.make_test_device()
             make.make_export_schedule()
+            make_standing_alert(rule)
             set_referrer_key(made.app, "ab" * 32)
             _hear_of_apple(made.app, partner)
         make.make_invitation(made.organization)
