@@ -1,7 +1,8 @@
 """Alerts, figures and workers for tests; time is moved by arguments."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from apps_registry.tenancy import tenant
 from postbacks.alerts import evaluation, sending

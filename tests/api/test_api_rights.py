@@ -15,6 +15,7 @@ from postbacks.models import CallbackRule, DryRunJob, Event
 from tests import make
 from tests.admin import test_admin_matrix as matrix
 from tests.admin.pages import sign_in
+from tests.alerts.scenes import make_tenant_alert
 from tests.api.calling import DRAFT, PROBLEM, Program, make_postback, owner_of, program_of, report
 from tests.insights.credits import make_install
 from tests.isolation.story import live_through
@@ -263,7 +264,7 @@ def test_every_address_needs_a_right() -> None:
 @pytest.mark.parametrize("role", Role.values)
 @pytest.mark.parametrize(("path", "action"), ACTIONS)
 def test_a_role_may_do_what_its_rights_say(role, path, action, request) -> None:
-    if action == "test_send":
+    if action in {"test", "test_send"}:
         request.getfixturevalue("test_worker")
     tenant = make.make_tenant()
     method, suffix = ELSEWHERE.get((path, action), REQUESTS[action])
@@ -335,7 +336,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
             "id"
         ],
         "v1/click-signing-keys": lambda: _click_key(tenant),
-        "v1/alerts": lambda: api.post("alerts", {"kind": "success_rate"}).data["id"],
+        "v1/alerts": lambda: _alert(tenant),
         "v1/test-devices": lambda: _test_device(tenant),
         "v1/tracking-links": lambda: api.post(
             "tracking-links", {"name": "A", "campaign": _campaign(tenant)}
@@ -403,6 +404,10 @@ def _touchpoint(tenant: make.Tenant) -> str:
 def _click_key(tenant: make.Tenant) -> str:
     with tenant_of(tenant.organization.pk):
         return str(make.make_click_key(make.make_partner()).public_id)
+
+
+def _alert(tenant: make.Tenant) -> str:
+    return str(make_tenant_alert(tenant, emails=[tenant.owner.email]).public_id)
 
 
 def _test_device(tenant: make.Tenant) -> str:
