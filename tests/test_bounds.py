@@ -8,6 +8,7 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from apps_registry.csv_format import MAX_ROWS
+from postbacks.alerts import sending
 from postbacks.callbacks.macros import compiled, compiler, expressions, headers, skeleton, url
 from postbacks.callbacks.rules import comparisons, conditions, definition
 from postbacks.configuration import document
@@ -20,6 +21,11 @@ from postbacks.intake.events import body, fields, lenient_json, validation
 from postbacks.intake.links import reading
 from postbacks.intake.skadnetwork import recording, unclaimed
 from postbacks.models import export_schedules, jobs, rules, test_devices
+from postbacks.models import jobs, rules, test_devices
+from postbacks.models import alerts as alert_rows
+from postbacks.models import discrepancies as discrepancy_rows
+from postbacks.models import exports as export_rows
+from postbacks.models import rules, test_devices
 from postbacks.models.refused_events import LONGEST_CONTENT
 from postbacks.rulebook import discrepancies, dry_run, replays, test_send
 from postbacks.values import partner_lists
@@ -86,6 +92,12 @@ BOUNDS = {
     "seconds of a dry run": int(dry_run.TIME_BOX_SECONDS),
     "workers that an export": jobs.BackgroundJob.MOST_TRIES,
     "test devices": test_devices.MOST_MARKS,
+    "alerts of an organization": alert_rows.MOST_ALERTS,
+    "members whom an alert mails": alert_rows.MOST_EMAILS,
+    "incidents of an alert that stand": alert_rows.MOST_RAISED,
+    "minutes that an alert looks back": alert_rows.LONGEST_MINUTES,
+    "notices of an organization that are sent": sending.OF_EACH,
+    "days that ended incidents and notices": alert_rows.DAYS_KEPT,
     "rows of a file that is sent at once": MAX_ROWS,
     "saved views of a person": saved_views.MOST_OF_PERSON,
     "saved views that are shared": saved_views.MOST_SHARED,

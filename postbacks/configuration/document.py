@@ -97,6 +97,23 @@ class CreditPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
     settings: dict[str, int | bool | str] = {}
 
 
+class AlertPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """An alert; what it watches by name. Whom it mails stays with the organization."""
+
+    name: str
+    kind: str
+    app: str | None = None
+    partner: str | None = None
+    rule: str | None = None
+    threshold: int | None = None
+    minutes: int | None = None
+    direction: str = "either"
+    webhook_url: str = ""
+    quiet_from: str | None = None
+    quiet_until: str | None = None
+    enabled: bool = True
+
+
 class Document(Struct, forbid_unknown_fields=True, kw_only=True):
     """The whole document. A rule has its fields by name, `app` and `partner` by their names."""
 
@@ -109,6 +126,7 @@ class Document(Struct, forbid_unknown_fields=True, kw_only=True):
     tracking_links: Annotated[list[LinkPart], Meta(max_length=MOST_ROWS)] = []
     attribution_settings: Annotated[list[CreditPart], Meta(max_length=MOST_ROWS)] = []
     callback_rules: Annotated[list[dict[str, Any]], Meta(max_length=MOST_ROWS)] = []
+    alerts: Annotated[list[AlertPart], Meta(max_length=MOST_ROWS)] = []
 
 
 class UnreadableDocumentError(Exception):

@@ -10,6 +10,7 @@ from apps_registry.audit.audited_model import log_action
 from apps_registry.models import App, Campaign, ConversionMeaning, Organization, Partner
 from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.callbacks.rules.definition import CONTENT_FIELDS
+from postbacks.configuration.alerts import alert_parts
 from postbacks.configuration.document import (
     FORMAT,
     VERSION,
@@ -46,6 +47,7 @@ def export_configuration() -> dict[str, object]:
         tracking_links=link_parts(),
         attribution_settings=credit_parts(),
         callback_rules=[rule_part(rule) for rule in _rules()],
+        alerts=alert_parts(),
     )
     exported: dict[str, object] = msgspec.to_builtins(document)
     return exported

@@ -30,8 +30,11 @@ from apps_registry.models import (
 )
 from apps_registry.models.conversions import replace_meanings
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
+from postbacks.alerts.saving import TooManyAlertsError, check_alert, save_alert
 from postbacks.callbacks.rules import versions
+from postbacks.configuration.alerts import find_alert
 from postbacks.configuration.document import (
+    AlertPart,
     AppPart,
     CampaignPart,
     CreditPart,
@@ -42,7 +45,7 @@ from postbacks.configuration.document import (
 )
 from postbacks.configuration.exporting import RULE_FIELDS, RULE_REFERENCES
 from postbacks.configuration.links_and_settings import find_active, find_link, find_settings
-from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models import Alert, CallbackRule, RuleStatus
 from postbacks.rulebook import saving
 
 Pointer = tuple[str | int, ...]
@@ -56,6 +59,7 @@ _KINDS: dict[type[models.Model], str] = {
     TrackingLink: "tracking_links",
     AttributionSettings: "attribution_settings",
     CallbackRule: "callback_rules",
+    Alert: "alerts",
 }
 
 
@@ -124,6 +128,7 @@ class _Import:
             ("tracking_links", document.tracking_links, self._link),
             ("attribution_settings", document.attribution_settings, self._settings),
             ("callback_rules", document.callback_rules, self._rule),
+            ("alerts", document.alerts, self._alert),
         ]
         for kind, parts, step in steps:
             for index, part in enumerate(parts):
@@ -237,6 +242,9 @@ class _Import:
             values["status"] = rule.status  # as it was exported: it stays suspended
         self._store(rule, values, promised=lacking)
 
+    def _alert(self, part: AlertPart) -> None:
+        self._store(*find_alert(part))
+
     def _store(
         self,
         row: TenantModel,
@@ -260,12 +268,22 @@ class _Import:
         row.validate_constraints()
         if isinstance(row, CallbackRule):
             saving.save(row, by=self.by, promised=promised or [])
+        elif isinstance(row, Alert):
+            _save_alert(row)
         else:
             row.save()
         self._note(self.result.created if is_new else self.result.changed, row)
 
     def _note(self, names_by_kind: dict[str, list[str]], row: models.Model) -> None:
         names_by_kind.setdefault(_KINDS[type(row)], []).append(str(row))
+
+
+def _save_alert(alert: Alert) -> None:
+    check_alert(alert)
+    try:
+        save_alert(alert)
+    except TooManyAlertsError as refusal:
+        raise ValidationError(str(refusal)) from None
 
 
 def _check_shape(rule: CallbackRule) -> None:

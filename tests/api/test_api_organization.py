@@ -1,6 +1,7 @@
 """An organization's settings, and its whole configuration as one document, out and in."""
 
 import copy
+from datetime import time
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from apps_registry.roles import Role
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.models import CallbackRule, RuleStatus
 from tests import make
+from tests.alerts.scenes import make_alert
 from tests.api.calling import Program, owner_of, program_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +52,13 @@ def set_up(name: str = "Gem Harbor") -> make.Tenant:
         AttributionSettings.objects.create(reinstall_events="organic", inactivity_days=0)
         make.make_rule(KEYED, app=made.app, partner=partner, window_days=30, delay_seconds=5)
         make.make_rule(name="Suspended", status=RuleStatus.SUSPENDED)
+        make_alert(
+            partner=partner,
+            emails=[made.owner.email],
+            webhook_url="https://hooks.example.com/postbacks",
+            quiet_from=time(22),
+            quiet_until=time(7),
+        )
         make.make_rule(name="Old", status=RuleStatus.ARCHIVED)
         App.objects.create(name="Old Game", platform="ios", status=Lifecycle.ARCHIVED)
     return made
@@ -120,6 +129,8 @@ def test_an_export_holds_what_is_in_use_and_no_secret() -> None:
     assert document["partners"][0]["credentials"] == ["api_key"]
     assert [rule["name"] for rule in document["callback_rules"]][-1] == "Suspended"
     assert document["callback_rules"][-1]["status"] == "paused"
+    assert [alert["partner"] for alert in document["alerts"]] == [document["partners"][0]["name"]]
+    assert made.owner.email not in str(document)
     assert SECRET not in str(document)
     assert "•••" not in str(document)
     with tenant(made.organization.pk):
@@ -153,6 +164,7 @@ def test_an_import_says_what_it_did_and_which_secrets_are_missing() -> None:
         "tracking_links": 1,
         "attribution_settings": 3,
         "callback_rules": 2,
+        "alerts": 1,
     }
     assert outcome["credentials_to_enter"] == {partner["name"]: ["api_key"]}
     assert outcome["drafts"] == [keyed["name"]]

@@ -32,6 +32,7 @@ _KINDS = {
     "tracking_links": "Tracking link",
     "attribution_settings": "Attribution settings",
     "callback_rules": "Callback rule",
+    "alerts": "Alert",
 }
 
 
