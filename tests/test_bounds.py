@@ -23,9 +23,7 @@ from postbacks.intake.skadnetwork import recording, unclaimed
 from postbacks.models import export_schedules, jobs, rules, test_devices
 from postbacks.models import jobs, rules, test_devices
 from postbacks.models import alerts as alert_rows
-from postbacks.models import discrepancies as discrepancy_rows
-from postbacks.models import exports as export_rows
-from postbacks.models import rules, test_devices
+from postbacks.models import jobs, rules, test_devices
 from postbacks.models.refused_events import LONGEST_CONTENT
 from postbacks.rulebook import discrepancies, dry_run, replays, test_send
 from postbacks.values import partner_lists

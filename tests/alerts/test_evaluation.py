@@ -168,10 +168,12 @@ def test_a_failing_rule_is_told_of_at_each_level_and_as_suspended(
     rule = make.make_tenant_rule(gem)
     make_tenant_alert(gem, AlertKind.RULE_SUSPENDED, emails=[gem.owner.email])
     with as_role(roles.WORKER), tenant(gem.organization.pk):
-        RuleFailure.objects.create(rule=rule, version=rule.version, failing_since=now, given_up=40)
+        RuleFailure.objects.create(
+            rule=rule, version=rule.version, failing_since=now + MINUTE, given_up=40
+        )
 
     for days in (1, 2.6, 2.7, 3.6, 4.6):
-        judge_at(now + days * DAY)
+        judge_at(now + MINUTE + days * DAY)
     with tenant(gem.organization.pk):
         CallbackRule.objects.filter(pk=rule.pk).update(status=RuleStatus.SUSPENDED)
     judge_at(now + 5 * DAY)

@@ -85,6 +85,12 @@ def test_every_address_of_the_contract_is_described() -> None:
     paths = Client().get("/api/schema/").json()["paths"]
 
     assert {path.removeprefix("/api/v1/"): set(methods) for path, methods in paths.items()} == {
+        "alerts": {"get", "post"},
+        "alerts/preview": {"post"},
+        "alerts/{id}": {"get", "put", "patch", "delete"},
+        "alerts/{id}/incidents": {"get"},
+        "alerts/{id}/notices": {"get"},
+        "alerts/{id}/test": {"post"},
         "api-tokens": {"get", "post"},
         "api-tokens/{id}": {"get", "delete"},
         "apps": {"get", "post"},

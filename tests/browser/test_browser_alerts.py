@@ -16,7 +16,7 @@ from postbacks.delivery.http.destinations import parse_networks
 from tests import make
 from tests.alerts.scenes import count_attempts, judge_at, send_at
 from tests.browser.faults import faults
-from tests.browser.people import browser_of
+from tests.browser.people import page_of
 from tests.browser.site import Site
 from tests.events import attempts_of, event, record
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
@@ -36,9 +36,7 @@ def marketer(site: Site) -> User:
 @pytest.fixture
 def page(marketer: User, browser: Browser, site: Site) -> Iterator[Page]:
     """The Overview in front of a marketer."""
-    with browser_of(marketer, browser, site) as context:
-        page = context.new_page()
-        page.goto("/admin/")
+    with page_of(marketer, browser, site) as page:
         yield page
 
 

@@ -73,9 +73,7 @@ class AlertForm(TenantForm):
             try:
                 check_alert(self.instance)
             except forms.ValidationError as error:
-                self.add_error(None, error) if not hasattr(error, "error_dict") else None
-                for name, faults in getattr(error, "error_dict", {}).items():
-                    self.add_error(name if name in self.fields else None, faults)
+                self.add_error(None, error)
 
 
 def form_fields(kind: KindOfAlert) -> list[str]:

@@ -27,8 +27,8 @@ from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.roles import RIGHT_TO
-from postbacks.admin.list_health import ListHealth
 from postbacks.admin.alerts.views import standing_incidents
+from postbacks.admin.list_health import ListHealth
 from postbacks.admin.pages.live import live_panel
 from postbacks.admin.rules.dry_runs import PERIODS, DryRunPage
 from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
