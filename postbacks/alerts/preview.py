@@ -23,7 +23,7 @@ from postbacks.alerts.judging import (
     count_raised,
     judge,
 )
-from postbacks.alerts.kinds import kind_of, limits_of
+from postbacks.alerts.kinds import limits_of
 from postbacks.insights.figures import FigureFilter, Figures, Subject, period, read_figures
 from postbacks.models import Alert, AlertKind, CallbackRule, FigureKind, RuleStatus
 
@@ -66,11 +66,11 @@ def preview_alert(alert: Alert, *, now: datetime, zone: ZoneInfo) -> Preview:
             "to see how often it would have been raised.",
         )
     past = _Past(alert, now, zone, [row.pk for row in subjects])
-    limits, well_for = limits_of(alert), kind_of(alert).well_for
+    # A quarter of an hour that is well is longer than any kind's `well_for`.
     raised = [
         moment
-        for verdicts in past.verdicts(kind, limits)
-        for moment in count_raised(verdicts, well_for=well_for)
+        for verdicts in past.verdicts(kind, limits_of(alert))
+        for moment in count_raised(verdicts, well_for=timedelta(0))
     ]
     return Preview(len(raised), max(raised, default=None))
 
