@@ -20,10 +20,8 @@ from postbacks.intake import refused_events
 from postbacks.intake.events import body, fields, lenient_json, validation
 from postbacks.intake.links import reading
 from postbacks.intake.skadnetwork import recording, unclaimed
-from postbacks.models import export_schedules, jobs, rules, test_devices
-from postbacks.models import jobs, rules, test_devices
 from postbacks.models import alerts as alert_rows
-from postbacks.models import jobs, rules, test_devices
+from postbacks.models import export_schedules, jobs, rules, test_devices
 from postbacks.models.refused_events import LONGEST_CONTENT
 from postbacks.rulebook import discrepancies, dry_run, replays, test_send
 from postbacks.values import partner_lists

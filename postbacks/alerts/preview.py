@@ -46,7 +46,9 @@ class Preview:
     def sentence(self) -> str:
         if self.raised is None:
             return self.remark
-        times = {0: "not once", 1: "once", 2: "twice"}.get(self.raised, f"{self.raised:,} times")
+        if not self.raised:
+            return f"Over the last {DAYS} days this would never have been raised."
+        times = {1: "once", 2: "twice"}.get(self.raised, f"{self.raised:,} times")
         return f"Over the last {DAYS} days this would have been raised {times}."
 
 

@@ -1,6 +1,5 @@
 """The tables of events, installs, rules, postbacks and everything between them."""
 
-from postbacks.models.device_identifiers import DeviceDigest, DeviceIdentifier
 from postbacks.models.alerts import (
     Alert,
     AlertIncident,
@@ -13,6 +12,7 @@ from postbacks.models.alerts import (
     NoticeChannel,
     NoticeStatus,
 )
+from postbacks.models.device_identifiers import DeviceDigest, DeviceIdentifier
 from postbacks.models.discrepancies import (
     Discrepancy,
     DiscrepancyLine,

@@ -159,7 +159,6 @@ PAGES_ALONE = {
     *(f"apps_registry/trackinglink/%(object_id)s/qr.{kind}" for kind in ("svg", "png")),
     *("postbacks/postback/%(object_id)s/details/", "postbacks/replay/%(object_id)s/progress/"),
     *(f"postbacks/export/%(object_id)s/{page}/" for page in ("progress", "again")),
-    "postbacks/export/%(object_id)s/progress/",
     "postbacks/alert/%(object_id)s/news/",
     *(f"postbacks/discrepancy/%(object_id)s/{page}/" for page in ("progress", "lines")),
     *(f"{_RULES}/templates/%(name)s/", f"{_RULES}/macros/"),

@@ -58,6 +58,18 @@ def set_up_alert(page: Page, url: str) -> None:
     expect(page.get_by_role("status")).to_contain_text("was added")
 
 
+def verified(program: RecordingPartner, secret: str) -> list[str]:
+    """Return the topics of what a program got about the rule, each verified."""
+    contents = [
+        Webhook(secret).verify(body.decode(), headers) for _, _, headers, body in program.requests
+    ]
+    return [
+        content["type"]
+        for content in contents
+        if content["data"]["incident"]["subject"] == "Coins to Chartboost"
+    ]
+
+
 def test_an_alert_is_set_up_raised_told_and_cleared(
     page: Page,
     site: Site,
@@ -86,13 +98,11 @@ def test_an_alert_is_set_up_raised_told_and_cleared(
     standing = page.get_by_role("region", name="Alerts that stand")
     expect(standing).to_contain_text("Coins to Chartboost")
     assert_for_everybody(page)
-    (message,) = (each for each in mail.outbox if marketer.email in each.to)
-    assert "Coins to Chartboost" in message.body
-    ((_, _, headers, body),) = program.requests
+    mails = [each for each in mail.outbox if marketer.email in each.to]
+    assert any("Coins to Chartboost" in each.body for each in mails)
     with tenant(of.organization.pk):
         secret = SigningSecret.objects.get(expires_at=None).reveal()
-    content = Webhook(secret).verify(body.decode(), headers)
-    assert content["type"] == "alert.raised"
+    assert verified(program, secret) == ["alert.raised"]
 
     standing.get_by_role("link", name="Postbacks fail 2").first.click()
     history = page.get_by_role("region", name="History")
@@ -107,7 +117,7 @@ def test_an_alert_is_set_up_raised_told_and_cleared(
     send_at(later + 6 * MINUTE)
 
     expect(history).to_contain_text("Recovered", timeout=15_000)
-    assert [each["type"] for each in program.bodies()] == ["alert.raised", "alert.cleared"]  # type: ignore[index]  # JSON
+    assert verified(program, secret) == ["alert.raised", "alert.cleared"]
 
 
 def test_a_test_notice_is_sent_and_seen(page: Page, site: Site, marketer: User) -> None:
@@ -115,7 +125,7 @@ def test_a_test_notice_is_sent_and_seen(page: Page, site: Site, marketer: User) 
     page.get_by_label("For (minutes)").fill("30")
     expect(page.locator("#alert-live")).to_contain_text("sends no event for 30 minutes")
     page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_role("link", name="No events from an app").click()
+    page.get_by_role("link", name="No events from an app").first.click()
     page.get_by_role("button", name="Send a test notice").click()
     notices = page.get_by_role("region", name="Notices", exact=True)
     expect(notices).to_contain_text("On its way")
@@ -123,7 +133,7 @@ def test_a_test_notice_is_sent_and_seen(page: Page, site: Site, marketer: User) 
     send_at(datetime.now(UTC) + MINUTE)
 
     expect(notices).to_contain_text("Sent", timeout=15_000)
-    assert [each.to for each in mail.outbox] == [[marketer.email]]
+    assert "Test of an alert" in next(m.subject for m in mail.outbox if marketer.email in m.to)
 
 
 def test_a_wrong_number_is_said_at_its_field(page: Page) -> None:

@@ -18,6 +18,7 @@ from django.http import (
 )
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.list_cells import day
@@ -77,7 +78,7 @@ class AlertAdmin(TenantAdmin):
 
     @admin.display(description="what it does")
     def sentence(self, alert: Alert) -> SafeString:
-        return alert_sentence(alert).html
+        return format_html('<span class="al-sentence">{}</span>', alert_sentence(alert).html)
 
     @admin.display(description="last raised", ordering="last_raised")
     def raised(self, alert: Any) -> SafeString | str:

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0018_mask_old_filters'),
-        ('postbacks', '0049_time_requests'),
+        ('postbacks', '0052_schedule_exports'),
     ]
 
     operations = [
