@@ -25,6 +25,10 @@ _BULK = "REST framework and bulk_create"
 _COPY = "COPY by PostgreSQL"
 _NO_DATABASE = "the view without a database"
 _NGINX = "nginx, answering at once"
+_WRITTEN_COLUMNS = """
+    SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute
+    WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
 _TABLES = ("event_key", "event", "undecided_event")  # what an event is stored in
 
 
@@ -118,8 +122,9 @@ def _copy(stage: Stage, count: int) -> float:
     with psycopg.connect(ours.conninfo, autocommit=True) as superuser:
         for table in _TABLES:
             superuser.execute(f"CREATE TABLE copy_of_{table} (LIKE {table} INCLUDING ALL)")
+            ((columns,),) = superuser.execute(_WRITTEN_COLUMNS, [table])
             rows = superuser.execute(
-                f"COPY (SELECT * FROM {table} ORDER BY id DESC LIMIT {count}) "
+                f"COPY (SELECT {columns} FROM {table} ORDER BY id DESC LIMIT {count}) "
                 f"TO '{folder}/{table}.copy'"
             ).rowcount
             if rows != count:
