@@ -1,8 +1,10 @@
 """Alerts raise an incident once, tell of it once, and end it when all is well."""
 
 from datetime import UTC, datetime, time, timedelta
+from threading import Barrier, Thread
 
 import pytest
+from django.db import connection, transaction
 
 from apps_registry.models import Membership
 from apps_registry.people import members
@@ -343,3 +345,43 @@ def test_an_organization_is_judged_every_half_minute_at_most(
 
     assert counts == [1, 0, 0, 1]
     assert timedelta(seconds=30) == evaluation.JUDGED_EVERY
+
+
+def test_two_workers_tell_of_a_change_once(gem: make.Tenant, now: datetime) -> None:
+    rule = make.make_tenant_rule(gem)
+    make_tenant_alert(gem, emails=[gem.owner.email])
+    count_attempts(gem, rule.pk, now, failed=20)
+    start = Barrier(2)
+
+    def judge() -> None:
+        start.wait()
+        try:
+            judge_at(now)
+        finally:
+            connection.close()
+
+    workers = [Thread(target=judge) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert len(incidents_of(gem)) == 1
+    assert list(topics_of(gem)) == ["alert.raised"]
+
+
+def test_a_worker_that_dies_before_its_commit_has_raised_and_told_nothing(
+    gem: make.Tenant, now: datetime
+) -> None:
+    rule = make.make_tenant_rule(gem)
+    make_tenant_alert(gem, emails=[gem.owner.email])
+    count_attempts(gem, rule.pk, now, failed=20)
+
+    with transaction.atomic():
+        judge_at(now)
+        transaction.set_rollback(True)
+    assert (incidents_of(gem), notices_of(gem)) == ([], [])
+    judge_at(now)
+    judge_at(now + MINUTE)
+
+    assert list(topics_of(gem)) == ["alert.raised"]
