@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from apps_registry.admin_base.list_cells import CreatedColumn
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm
-from apps_registry.admin_base.theme import Tone, badge
+from apps_registry.admin_base.theme import TextInput, Tone, badge
 from apps_registry.csv_format import FileFormat
 from apps_registry.roles import RIGHT_TO, Right
 from postbacks.admin.logs.base import row_address
@@ -53,7 +53,7 @@ class ExportScheduleForm(TenantForm):
         self._before = ExportSchedule.objects.filter(pk=self.instance.pk).first()
         if "format" in self.fields:
             self._offer("format", [(name.value, text) for name, text in FORMATS.items()])
-            self.fields["filters"].widget = forms.TextInput(attrs={"class": "pb-input"})
+            self.fields["filters"].widget = TextInput()
 
     def _offer(self, name: str, formats: list[tuple[str, str]]) -> None:
         field: Any = self.fields[name]
@@ -69,7 +69,9 @@ class ExportScheduleForm(TenantForm):
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
-        row = ExportSchedule(pk=self.instance.pk, **{n: cleaned[n] for n in self.Meta.fields})
+        # The page adds fields of its own to those of its subclass.
+        values = {name: cleaned[name] for name in ExportScheduleForm.Meta.fields}
+        row = ExportSchedule(pk=self.instance.pk, **values)
         found = schedule_checks.problems(row, secret=cleaned["secret"], before=self._before)
         for name, sentence in found.items():
             self.add_error(name, sentence)
@@ -119,6 +121,9 @@ class ExportScheduleAdmin(CreatedColumn, TenantAdmin):
     ]
     change_form_template = "admin/postbacks/exportschedule/change_form.html"
 
+    class Media:
+        css = {"all": ["postbacks/log.css"]}
+
     def get_urls(self) -> list[URLPattern]:
         run = self.admin_site.admin_view(self.run_view)
         name = "postbacks_exportschedule_run"
@@ -128,6 +133,9 @@ class ExportScheduleAdmin(CreatedColumn, TenantAdmin):
         self, request: HttpRequest, obj: ExportSchedule, form: forms.ModelForm, change: bool
     ) -> None:
         export_schedules.save(obj, secret=form.cleaned_data["secret"])
+
+    def delete_model(self, request: HttpRequest, obj: ExportSchedule) -> None:
+        export_schedules.delete(obj)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
