@@ -66,7 +66,8 @@ class Attempt:
 
     def result(self, reply: Reply) -> AttemptResult:
         """Judge the reply and plan the next try. Nothing is written here."""
-        reply = told_to_authors(reply, self.request.url)
+        if reply.error is not None:
+            reply = told_to_authors(reply, self.request.url)
         success, rendered = self.success, self.rendered
         withholds = _withholds_answer(rendered)
         masker = masker_of(rendered.secrets) if rendered.secrets else None

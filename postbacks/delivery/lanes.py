@@ -32,6 +32,8 @@ _TURN = 16  # of one lane that begin before the next lane's turn
 _MOST_REMEMBERED = 10_000
 _MANY_OPEN = 512  # a transport without a thread for each request
 _QUICK_SECONDS = 1.0
+_BUSY_LANE = 5_000  # requests of one lane that a pump sends in a second, and a few more
+_KEEPS_BUSY = 64  # requests that a lane has open at least, however quickly it answers
 _TIMEOUTS_OF_A_HANGING_LANE = 3
 _CLAIMED_TOGETHER = 64
 _MANY_CLAIMED_TOGETHER = 256  # where a look at the lanes and a claim pay for more
@@ -247,11 +249,14 @@ class Speed:
 
     seconds: float | None = None  # of an answer, newer ones counting more; None: none came yet
     timeouts: int = 0
+    fewest_seconds: float | None = None  # of one of about the last thirty answers
 
     def note(self, seconds: float, *, is_timeout: bool) -> None:
         self.timeouts = self.timeouts + 1 if is_timeout else 0
         known = seconds if self.seconds is None else self.seconds
         self.seconds = known + (seconds - known) / 4
+        fewest = seconds if self.fewest_seconds is None else self.fewest_seconds
+        self.fewest_seconds = min(seconds, fewest + fewest / 16)
 
 
 Speeds = dict[Lane, Speed]
@@ -279,9 +284,10 @@ class _LaneState(NamedTuple):
 class Shares:
     """Says how much each lane may have open, the less the slower it answers.
 
-    A lane that answers within a second has its whole share, a slower one as much less as it is
-    slower, unless nearly everything is free; the oldest of its open requests counts as an answer
-    already. Each lane has its first request early: the fuller the transport, the fewer get a
+    A lane that answers within a second has its whole share, or as much of it as keeps it busy: what
+    is open beyond that only waits, and makes each request dearer. A slower one has as much less as
+    it is slower, unless nearly everything is free; the oldest of its open requests counts as an
+    answer already. Each lane has its first request early: the fuller the transport, the fewer get a
     second one. Lanes that have not proved to be quick never take the last quarter, nor all of one
     tenant's more than five eighths. One that timed out three times has one request open to find
     out, and all of these have an eighth together.
@@ -295,7 +301,7 @@ class Shares:
     _total: int = 0
     _hanging: int = 0  # open requests that began as the one of a hanging lane
     _unproved: Counter[int] = field(default_factory=Counter)  # by organization: of lanes not quick
-    _share: int = field(init=False)  # of a quick lane
+    _share: int = field(init=False)  # of a lane
 
     def __post_init__(self) -> None:
         # An eighth of few threads would slow a distant partner that answers well.
@@ -345,26 +351,28 @@ class Shares:
 
     def limit_of(self, lane: Lane) -> int:
         """Return how much a lane may have open, as far as only the lane counts."""
-        return self._limit(self._state_of(lane))
+        return self._limit(lane, self._state_of(lane))
 
     def may_begin(self, lane: Lane) -> bool:
         """Tell whether a lane may have one more request open now."""
         return self._may_begin(lane, self._state_of(lane))
 
-    def _limit(self, state: _LaneState) -> int:
+    def _limit(self, lane: Lane, state: _LaneState) -> int:
         if state.is_hanging:
             return 1
         most = max(1, most_of_one_lane(self.capacity))
         if not state.is_known:
             return most
         seconds = state.seconds
+        if state.is_quick:
+            return self._share_of_quick(lane)
         fitting = max(1, self._share if seconds <= _QUICK_SECONDS else int(self._share / seconds))
         return max(fitting, most) if self.free > 7 * (self.capacity // 8) else fitting
 
     def _may_begin(self, lane: Lane, state: _LaneState) -> bool:
         free, eighth = self.capacity - self._total, self.capacity // 8
         jobs = self._open.get(lane)
-        if free <= 0 or (jobs and len(jobs) >= self._limit(state)):
+        if free <= 0 or (jobs and len(jobs) >= self._limit(lane, state)):
             return False
         if state.is_quick:
             return self._room_of_quick(lane) > 0
@@ -379,8 +387,14 @@ class Shares:
     def _room_of_quick(self, lane: Lane) -> int:
         """Return how many more requests a lane that answers quickly may have open."""
         open_already, free = len(self._open.get(lane, ())), self.capacity - self._total
-        room = min(self._share - open_already, free - 4 * (self.capacity // 8))
+        room = min(self._share_of_quick(lane) - open_already, free - 4 * (self.capacity // 8))
         return room if open_already else max(room, min(free, 1))
+
+    def _share_of_quick(self, lane: Lane) -> int:
+        fewest = self.speeds[lane].fewest_seconds
+        if fewest is None or self._share <= _KEEPS_BUSY:
+            return self._share
+        return min(self._share, max(_KEEPS_BUSY, int(fewest * _BUSY_LANE)))
 
     def _state_of(self, lane: Lane) -> _LaneState:
         """Return what is known of a lane; it is asked about often, so everything at once."""

@@ -65,6 +65,8 @@ def judge(
     """
     if status_code is None:
         return _without_answer(failure or TransportFailure.PROTOCOL.value, detail)
+    if failure is None and success.allows_by_status(status_code):
+        return AttemptVerdict(Outcome.DELIVERED)
     answer = AnswerBody(body, masker, is_cut)
     if not success.allows_status(status_code):
         return _marked(status_code, answer, success) or _unsuccessful(status_code)

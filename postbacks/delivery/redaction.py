@@ -53,7 +53,7 @@ def redacted_request(redacted: OutgoingRequest, ours: Mapping[str, str]) -> dict
     return {
         "method": redacted.method,
         "url": redacted.url,
-        "headers": {**redacted.headers, **ours},
+        "headers": {**redacted.headers, **ours} if redacted.headers else ours,
         "body": None if redacted.body is None else _text(redacted.body),
     }
 
@@ -68,7 +68,7 @@ def redacted_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, objec
         return {}
     body = _text(reply.body, _charset(reply))
     if not secrets:
-        return {"headers": dict(reply.headers), "body": body[:STORED_BODY_LENGTH]}
+        return {"headers": reply.headers, "body": body[:STORED_BODY_LENGTH]}
     masker = masker_of(secrets)
     masker = masker if masker.finds((*reply.headers, *reply.headers.values(), body)) else _NOTHING
     return {

@@ -151,6 +151,12 @@ class SuccessRule:
     def allows_status(self, status_code: int) -> bool:
         return f"{status_code // 100}xx" in self.codes or str(status_code) in self.codes
 
+    def allows_by_status(self, status_code: int) -> bool:
+        """Tell whether a status is success by itself: most rules don't read bodies."""
+        if self.final or self.retry or self.body_contains is not None or self.json_path is not None:
+            return False
+        return self.allows_status(status_code)
+
     def allows_body(self, body: AnswerBody) -> bool:
         if self.body_contains is not None and not body.contains(self.body_contains):
             return False

@@ -71,7 +71,7 @@ class Traffic:
 @pytest.mark.parametrize("capacity", [48, 4_096])
 @pytest.mark.parametrize(
     ("seconds", "part"),
-    [(None, 1), (0.01, 1), (1.0, 1), (2.0, 2), (5.0, 5), (15.0, 15)],
+    [(None, 1), (0.2, 1), (1.0, 1), (2.0, 2), (5.0, 5), (15.0, 15)],
 )
 def test_a_lane_has_the_less_open_the_slower_it_answers(
     capacity: int, seconds: float | None, part: int
@@ -88,6 +88,33 @@ def test_a_lane_has_the_less_open_the_slower_it_answers(
     share = capacity // (2 if capacity == 48 and seconds is not None else 8)
     assert max(1, share // part - 1) <= busy <= max(1, share // part)
     assert idle == max(busy, most_of_one_lane(capacity))
+
+
+@pytest.mark.parametrize(
+    ("capacity", "seconds", "share"),
+    [(48, 0.001, 24), (4_096, 0.001, 64), (4_096, 0.05, 250), (4_096, 0.2, 512)],
+)
+def test_a_near_lane_has_only_as_much_open_as_keeps_it_busy(
+    capacity: int, seconds: float, share: int
+) -> None:
+    traffic, lane = Traffic(capacity), (1, "ads.example.com:443")
+
+    traffic.answer(lane, seconds)
+
+    assert traffic.begin(lane) == share
+
+
+def test_a_near_lane_that_becomes_distant_soon_has_its_whole_share() -> None:
+    traffic, lane = Traffic(4_096), (1, "ads.example.com:443")
+    traffic.answer(lane, 0.001)
+
+    assert traffic.begin(lane) == 64
+    traffic.clock.now += 0.2  # all of these answer late
+    for _ in range(64):
+        traffic.end(lane)
+    traffic.answer(lane, 0.2, times=32)
+
+    assert traffic.begin(lane) == 512
 
 
 @pytest.mark.parametrize("capacity", [48, 4_096])
