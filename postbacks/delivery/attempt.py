@@ -189,20 +189,10 @@ def _result(
 ) -> AttemptResult:
     postback = lease.postback
     number = postback.attempts_made + 1
-    wait = None
-    is_our_proxy = reply.error is TransportFailure.PROXY
-    if is_our_proxy:  # as often as it takes: no partner has been asked
-        wait = next_delay(
-            attempts_made=1, delays=_PROXY_DELAYS, seed=f"{postback.public_id}:{number}"
-        )
-    elif verdict.outcome is Outcome.RETRY:
-        wait = next_delay(
-            attempts_made=lease.tries + 1,
-            delays=rendered.retry_delays,
-            seed=str(postback.public_id),
-            retry_after=reply.retry_after,
-        )
-    gave_up = verdict.outcome is Outcome.RETRY and wait is None
+    outcome, wait = verdict.outcome, None
+    if outcome is not Outcome.DELIVERED:
+        wait = _seconds_to_next(lease, rendered, outcome, reply)
+        outcome = Outcome.FAILED if wait is None else outcome
     redacted = rendered.rendering.redacted if rendered.rendering else None
     fingerprint = fingerprint_of(redacted) if redacted and not rendered.varies else ""
     rule_version = rendered.rule_version or postback.rule_version
@@ -223,8 +213,8 @@ def _result(
         started_at=started_at,
         duration_ms=reply.duration_ms,
         timings=reply.timings,
-        outcome=Outcome.FAILED if gave_up else verdict.outcome,
-        status=PostbackStatus.FAILED if gave_up else _STATUS_AFTER[verdict.outcome],
+        outcome=outcome,
+        status=_STATUS_AFTER[outcome],
         status_code=reply.status_code,
         error=verdict.error or "",
         detail=redacted_text(detail, rendered.secrets) if detail else "",
@@ -235,7 +225,25 @@ def _result(
         fingerprint=first_fingerprint or fingerprint,
         wait_seconds=wait,
         suspend_rule=verdict.suspend_rule,
-        uses_up_try=not is_our_proxy,
+        uses_up_try=reply.error is None or reply.error is not TransportFailure.PROXY,
+    )
+
+
+def _seconds_to_next(
+    lease: Lease, rendered: RenderedPostback, outcome: Outcome, reply: Reply
+) -> float | None:
+    """Return how long to wait for the next try, None if there is none."""
+    public_id = lease.postback.public_id
+    if reply.error is TransportFailure.PROXY:  # as often as it takes: no partner has been asked
+        number = lease.postback.attempts_made + 1
+        return next_delay(attempts_made=1, delays=_PROXY_DELAYS, seed=f"{public_id}:{number}")
+    if outcome is not Outcome.RETRY:
+        return None
+    return next_delay(
+        attempts_made=lease.tries + 1,
+        delays=rendered.retry_delays,
+        seed=str(public_id),
+        retry_after=reply.retry_after,
     )
 
 

@@ -141,11 +141,11 @@ class CompiledRule:
     current_version: int = UNSAVED  # of its rule
     parsed: "ParsedVersion | None" = field(default=None, repr=False)  # None of one that is unsaved
 
-    @property
+    @cached_property
     def is_on(self) -> bool:
         return self.status == RuleStatus.ACTIVE and not self.is_archived
 
-    @property
+    @cached_property
     def is_archived(self) -> bool:
         """Whether the rule or its partner is archived."""
         return self.status == RuleStatus.ARCHIVED or (
