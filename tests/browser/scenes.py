@@ -6,8 +6,8 @@ from tests.browser.steps import row_of
 
 
 def overview(page: Page) -> None:
-    """Show what became of the last day's events."""
-    page.goto("/admin/")
+    """Show a week beside the one before, with the hours in which a partner was down."""
+    page.goto("/admin/?period=7d")
 
 
 def delivery_log(page: Page) -> None:
