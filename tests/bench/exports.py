@@ -22,8 +22,12 @@ from postbacks.infrastructure.database.embedded import EmbeddedServer
 from tests.bench import settings
 
 _ROWS = 1_000_000
+_COLUMNS = """
+    SELECT column_name FROM information_schema.columns
+    WHERE table_name = 'event' AND is_generated = 'NEVER'
+"""
 _COPY = """
-    INSERT INTO event SELECT copy.*
+    INSERT INTO event ({columns}) SELECT {copied}
     FROM (SELECT nextval('event_id_seq') AS id,
                  %(newest)s - number * interval '5 milliseconds' AS at
           FROM generate_series(1, %(count)s) AS number) AS fresh, event,
@@ -83,12 +87,16 @@ def _measure(server: EmbeddedServer, rows: int) -> None:
 
 def _fill(server: EmbeddedServer, template: Any, rows: int) -> None:
     import psycopg
+    from psycopg import sql
 
     from tests.bench.product import DATABASE
 
     values = {"newest": template.received_at, "count": rows - 1, "template": template.pk}
     with psycopg.connect(server.admin_conninfo(DATABASE), autocommit=True) as connection:
-        connection.execute(_COPY, values)
+        names = [sql.Identifier(name) for (name,) in connection.execute(_COLUMNS)]
+        copied = [sql.SQL("copy.{}").format(name) for name in names]
+        lists = {"columns": sql.SQL(", ").join(names), "copied": sql.SQL(", ").join(copied)}
+        connection.execute(sql.SQL(_COPY).format(**lists), values)
         connection.execute("VACUUM ANALYZE event")
 
 
