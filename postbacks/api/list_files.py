@@ -83,6 +83,11 @@ class ListFiles(GenericViewSet):
         return None
 
     @property
+    def is_search_costly(self) -> bool:
+        """Tell whether each row that is searched is looked up in another table."""
+        return False
+
+    @property
     def search_seconds(self) -> float | None:
         """Return for how long a page is searched; None: among so many rows."""
         return None

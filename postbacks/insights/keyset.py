@@ -21,6 +21,7 @@ PAGE_SIZE = 50
 # The first step is as long as most searches need, the second bounds what one page may cost.
 _STEPS = (20_000, 230_000)
 MOST_SEARCHED = sum(_STEPS)
+_COSTLY = 4  # times as long as a row's own columns take, where each row is looked up elsewhere
 _TIMED_STEP = 500  # whose texts are read together
 LARGEST_ID = 2**63 - 1
 
@@ -87,7 +88,8 @@ class KeysetList(Generic[M]):
 
     `rows` are the matches among the rows `searched`, both of one table. Without `searched` an index
     finds the matches, or all rows match, and a page needs no bound. With `seconds` a search is
-    bounded by time in place of rows. Where the index has only the rows of one kind in this order,
+    bounded by time in place of rows; one that is `costly` looks each row up in another table, and
+    searches fewer. Where the index has only the rows of one kind in this order,
     `kinds` are the conditions that part them.
     """
 
@@ -96,6 +98,7 @@ class KeysetList(Generic[M]):
     searched: "QuerySet[M] | None" = None
     kinds: Sequence[Q] = (Q(),)
     seconds: float | None = None
+    costly: bool = False
 
     def page(self, cursor: Cursor, *, fill: bool = True) -> KeysetPage[M]:
         """Return the page at a cursor.
@@ -168,7 +171,7 @@ class KeysetList(Generic[M]):
         if self.searched is None:
             yield None
         elif self.seconds is None:
-            yield from _STEPS
+            yield from (max(1, step // (_COSTLY if self.costly else 1)) for step in _STEPS)
         else:
             until = time.monotonic() + self.seconds
             yield _TIMED_STEP

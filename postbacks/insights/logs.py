@@ -157,6 +157,11 @@ class PostbackSearch:
     text: str = ""
 
     @property
+    def is_costly(self) -> bool:
+        """Tell whether each postback's attempts or event are looked up."""
+        return bool(self.outcome or self.kind or self.country)
+
+    @property
     def conditions(self) -> list[Q]:
         """Return what a postback must be, apart from its time and ID."""
         parts = (self.codes, self.attempts)
@@ -271,7 +276,8 @@ def delivery_log(search: PostbackSearch, cursor: Cursor) -> KeysetPage[Postback]
     # In queries of their own: a join might keep PostgreSQL from reading days in order.
     related = ("rule__partner", "app")
     found = _search(rows, "event_received_at", search.conditions, has_id=has_id, related=related)
-    return replace(found, seconds=TEXT_SECONDS if search.text else None).page(cursor)
+    seconds = TEXT_SECONDS if search.text else None
+    return replace(found, seconds=seconds, costly=search.is_costly).page(cursor)
 
 
 def event_log(search: EventSearch, cursor: Cursor) -> KeysetPage[Event]:

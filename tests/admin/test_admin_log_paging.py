@@ -115,6 +115,21 @@ def test_a_rare_search_stops_and_goes_on_where_it_stopped(
     assert [row.pk for row in second.context["cl"].page.rows] == [rare.pk]
 
 
+def test_a_search_that_looks_up_each_row_elsewhere_stops_earlier(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyset, "_STEPS", (40, 80))
+    add_postbacks(story, seconds_ago(*range(60, 100)))
+    browser = sign_in(story.tenant.owner)
+
+    by_a_column = browser.get(f"{LOG}?code=418").content.decode()
+    by_attempts = browser.get(f"{LOG}?kind=replay").content.decode()
+
+    assert "Look further back" not in by_a_column
+    assert "Look further back" in by_attempts
+    assert "at 62,500 rows" in by_attempts
+
+
 def test_a_rare_search_for_newer_rows_goes_on_ahead(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -384,6 +384,10 @@ class PostbackFilter(TimedFilter):
         return bool(self.active_values.get("text"))
 
     @property
+    def is_costly_search(self) -> bool:
+        return not self.active_values.keys().isdisjoint(("outcome", "kind", "country"))
+
+    @property
     def can_be_replayed(self) -> bool:
         """Tell whether a replay of these filters would send what the list shows."""
         return not self.active_values.keys() & set(self.only_here)

@@ -293,6 +293,10 @@ class PostbackViewSet(OrganizationViewSet):
         return query.in_time(super().get_queryset())
 
     @property
+    def is_search_costly(self) -> bool:
+        return not self.query.validated_data.keys().isdisjoint(("outcome", "kind", "country"))
+
+    @property
     def search_seconds(self) -> float | None:
         return TEXT_SECONDS if "text" in self.query.validated_data else None
 
