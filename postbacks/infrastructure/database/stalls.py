@@ -122,12 +122,16 @@ def _watched(wait: _Wait) -> Iterator[None]:
     _watch.begin()
     thread = get_ident()
     with _watch.lock:
+        outer = _watch.waits.get(thread)  # of a page whose view has a limit of its own
         _watch.waits[thread] = wait
     try:
         yield
     finally:
         with _watch.lock:
-            del _watch.waits[thread]
+            if outer is None:
+                del _watch.waits[thread]
+            else:
+                _watch.waits[thread] = outer
 
 
 def restart_wait() -> None:
