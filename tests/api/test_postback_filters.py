@@ -69,6 +69,7 @@ def scene() -> Scene:
         attempts_made=2,
         rule_version=7,
         install=install,
+        campaign_ref=campaign.pk,
         event_name="level_up",
     )
     other = make_postback(
@@ -124,7 +125,7 @@ def test_each_filter_leaves_the_same_on_the_page_and_in_the_api(
     assert set(in_api(scene, attempts="1+")) == {one, other}
 
 
-def test_a_campaign_is_that_of_the_decision_where_the_row_says_it(scene: Scene) -> None:
+def test_a_campaign_is_that_of_the_decision(scene: Scene) -> None:
     with as_role(roles.WORKER), tenant_of(scene.made.organization.pk):
         Postback.objects.filter(pk=scene.one.pk).update(campaign_ref=10**9)
         Postback.objects.filter(pk=scene.other.pk).update(campaign_ref=scene.campaign.pk)
