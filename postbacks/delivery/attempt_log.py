@@ -25,6 +25,7 @@ from postbacks.values.outgoing_request import Lease
 
 logger = logging.getLogger(__name__)
 
+_REFUSED = (DatabaseError, ValueError)  # by PostgreSQL, or as JSON
 _LOGGED_TOGETHER = 4 * 1024 * 1024  # characters of bodies
 
 
@@ -104,7 +105,7 @@ WHERE postback_id = ANY(%(ids)s) AND claim_id = ANY(%(claims)s)
 def log_attempts(attempts: Sequence[AttemptResult]) -> LoggedBatch:
     """Log attempts, update their postbacks, and say which rules they suspended.
 
-    If PostgreSQL refuses the batch because of one attempt's data, each is written alone. One that
+    If the batch can't be written because of one attempt's data, each is written alone. One that
     is refused again is written without request and answer: its outcome must not be lost.
     """
     batch = LoggedBatch()
@@ -128,7 +129,7 @@ def _parts(attempts: Sequence[AttemptResult]) -> Iterator[Sequence[AttemptResult
 def _log_together(attempts: Sequence[AttemptResult]) -> LoggedBatch:
     try:
         return _log(attempts)
-    except DatabaseError as error:
+    except _REFUSED as error:
         if is_outage(error):
             raise
         logger.exception("A batch of %d attempts was refused; each is written alone", len(attempts))
@@ -143,7 +144,7 @@ def _log_alone(attempt: AttemptResult) -> LoggedBatch:
     for candidate in (attempt, replace(attempt, request={}, response={}, detail=detail)):
         try:
             return _log([candidate])
-        except DatabaseError as error:
+        except _REFUSED as error:
             if is_outage(error):
                 raise
             logger.exception("An attempt of postback %d was refused", attempt.postback_id)

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 from django.conf import settings
 
-from postbacks.delivery.http.response import LONGEST_HEADER, Reply
+from postbacks.delivery.http.response import LONGEST_HEADER, MOST_BODY, Reply
 from postbacks.values.outgoing_request import MASK, OutgoingRequest
 
 STORED_BODY_LENGTH = 4096
@@ -29,6 +29,7 @@ WITHHELD = f"{MASK} Not shown: the request sends a piece of a credential, which 
 SHOWN_HEADER_LENGTH = 4096
 _MOST_MASKS_OF_HEADER = 4
 _MOST_MASKS_OF_BODY = 12
+_LONGEST_KEPT = 512  # characters of a request's secrets
 # With so few masks, each in place of so much at most, what is shown was read to its end.
 _LONGEST_USUAL = 800
 _UNSURE_END = 4096
@@ -91,7 +92,9 @@ def withheld_response(reply: Reply) -> dict[str, object]:
 def redacted_text(text: str, secrets: tuple[str, ...]) -> str:
     """Return a sentence that quotes an answer, without the credentials that it echoes."""
     masked = masker_of(secrets).mask(text) if secrets else text
-    return masked.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    # JSON's escapes may write half a character, which no text of PostgreSQL's can hold either.
+    whole = masked.encode("utf-8", "replace").decode()
+    return whole.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 class Masker:
@@ -99,7 +102,7 @@ class Masker:
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         long_enough = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
-        forms = {form for secret in long_enough for form in _forms(secret)}
+        forms = {form for secret in long_enough for form in _known_forms(secret)}
         self.forms = sorted(forms, key=len, reverse=True)  # the longer may hold the shorter
         self.longest = len(self.forms[0]) if forms else 0
         self.words = [word for word in secrets if _SHORTEST_WORD <= len(word) < _SHORTEST_SECRET]
@@ -143,8 +146,19 @@ class Masker:
 _NOTHING = Masker(())
 
 
-@lru_cache(maxsize=1024)
 def masker_of(secrets: tuple[str, ...]) -> Masker:
+    """Return what masks some secrets. Long ones fill the memory: few of those are kept."""
+    is_short = sum(map(len, secrets)) <= _LONGEST_KEPT
+    return _masker_of_short(secrets) if is_short else _masker_of_long(secrets)
+
+
+@lru_cache(maxsize=1024)
+def _masker_of_short(secrets: tuple[str, ...]) -> Masker:
+    return Masker(secrets)
+
+
+@lru_cache(maxsize=2)  # an attempt asks several times
+def _masker_of_long(secrets: tuple[str, ...]) -> Masker:
     return Masker(secrets)
 
 
@@ -153,8 +167,9 @@ def _whole_word(secret: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])")
 
 
-@lru_cache(maxsize=1024)
 def _forms(secret: str) -> frozenset[str]:
+    if len(secret) > MOST_BODY:  # no answer holds it whole, and no form of it is shorter
+        return frozenset({secret})
     data = secret.encode()
     forms = {
         secret,
@@ -170,6 +185,13 @@ def _forms(secret: str) -> frozenset[str]:
     forms |= {html.escape(secret), html.escape(secret, quote=False), quote(quote(secret, safe=""))}
     forms |= {form for text in forms for form in (text.lower(), text.upper())}
     return frozenset(forms)
+
+
+def _known_forms(secret: str) -> frozenset[str]:
+    return _forms_of_short(secret) if len(secret) <= _LONGEST_KEPT else _forms(secret)
+
+
+_forms_of_short = lru_cache(maxsize=1024)(_forms)
 
 
 def _charset(reply: Reply) -> str:

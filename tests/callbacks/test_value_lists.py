@@ -1,5 +1,6 @@
 """Conditions on fields whose values are a list: any letter case, other names, unknown values."""
 
+import tracemalloc
 from decimal import Decimal
 from typing import get_args
 
@@ -256,3 +257,17 @@ def test_a_whole_number_may_have_a_point_as_in_events(written: object) -> None:
 @pytest.mark.parametrize("written", ["3.5", "4.0", "3.", ".0", "03.0", 3.1])
 def test_a_number_that_is_no_status_stays_refused(written: object) -> None:
     problem("att_status", "=", written)
+
+
+@pytest.mark.parametrize("field", ["country", "language"])
+def test_long_values_of_events_are_not_kept(field: str) -> None:
+    values = values_of(field)
+    assert values is not None
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            values.key(f"{number}" + "\N{GRINNING FACE}" * 4_000)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from base64 import b64encode
 from urllib.parse import quote
 
@@ -470,3 +471,16 @@ def test_a_short_credential_is_masked_where_it_is_a_word() -> None:
         "headers": {"X-Id": "•••"},
         "body": "••• abcd xabc k=•••&",
     }
+
+
+@pytest.mark.parametrize(("length", "count"), [(4_000, 300), (100_000, 40)])
+def test_long_texts_made_of_credentials_are_not_kept(length: int, count: int) -> None:
+    reply = Reply(200, {}, b"ok")
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            redacted_response(reply, (f"{number}" + "Aa+/" * (length // 4),))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100 * length

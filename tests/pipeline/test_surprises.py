@@ -284,3 +284,27 @@ def test_a_secret_at_the_cut_of_a_long_answer_is_masked(
     assert "S3CRET" not in str(attempt.response)
     assert encoded not in str(attempt.response)
     assert len(partner.requests) == 1
+
+
+@pytest.mark.parametrize("escaped", ["\\ud83d", "\\udca9", "\\u0000"])
+def test_an_answers_reason_with_half_a_character_stops_no_log(
+    escaped: str,
+    partner_answering: Callable[[Answer], RecordingPartner],
+    run_pump: Run,
+) -> None:
+    answer = b'{"code": 7, "message": "bad %s"}' % escaped.encode()
+    partner = partner_answering(lambda path, _: (200, {}, answer if path == "/bad" else b"{}"))
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        said_no = {"final": [{"json_path": "code", "equals": [7]}]}
+        bad = make_rule(url=partner.url + "/bad", success=said_no)
+        make_rule(url=partner.url + "/good")
+    record(gem, event())
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 2)
+
+    details = sorted(attempt.detail for attempt in attempts_of(gem))
+    assert details[0] == ""
+    assert details[1].startswith("The partner answered 200 and said no for good: code 7, bad")
+    statuses = {(postback.rule_id == bad.pk, postback.status) for postback in postbacks_of(gem)}
+    assert statuses == {(True, PostbackStatus.FAILED), (False, PostbackStatus.DELIVERED)}

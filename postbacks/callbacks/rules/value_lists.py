@@ -17,6 +17,7 @@ from postbacks.values.currencies import CURRENCIES
 
 _MOST_LISTED: Final = 16
 _LONGEST_COMPARED: Final = 64  # difflib is quadratic
+_SHORT: Final = 64  # characters; anybody may report longer values, of which thousands fill memory
 _WHOLE: Final = re.compile(r"([0-9]{1,18})\.0{1,18}")
 
 
@@ -78,8 +79,12 @@ class ValueList:
         return f"write {self.noun}"
 
 
-@lru_cache(maxsize=4096)
 def _folded(text: str) -> str:
+    return _folded_short(text) if len(text) <= _SHORT else text.strip().casefold()
+
+
+@lru_cache(maxsize=4096)
+def _folded_short(text: str) -> str:
     return text.strip().casefold()
 
 
