@@ -163,6 +163,11 @@ class Pump:
         )
         self.transport.after_replies = self._take_ended
 
+    @property
+    def is_asleep(self) -> bool:
+        """Tell whether the pump has read all that came, and waits for more."""
+        return self._wakeup.is_asleep
+
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
         with self._wakeup:

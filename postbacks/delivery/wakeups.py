@@ -45,6 +45,10 @@ class Wakeup:
     def is_urgent(self) -> bool:
         return self._is_urgent
 
+    @property
+    def is_asleep(self) -> bool:
+        return self._is_asleep
+
     def clear(self) -> None:
         with self._lock:
             self._is_urgent = False

@@ -27,10 +27,6 @@ from tests.events import attempts_of, event, record
 from tests.make import make_tenant, make_tenant_rule
 from tests.pipeline.conftest import RecordingPartner
 
-_ASLEEP = """
-SELECT FROM pg_stat_activity
-WHERE pid = %s AND state = 'idle' AND query LIKE '-- Find the queues of lanes%%'
-"""
 _TAKE_AND_DIE = """
 import os, pathlib, signal, sys
 from postbacks.delivery.wakeups import SharedNotifications
@@ -54,7 +50,7 @@ class SleepingPump:
     beat_seconds: float = 60.0
     looks: int = 0
     ahead: float = 0.0
-    pid: int = 0
+    pump: Pump | None = None
     is_busy: Event = field(default_factory=Event)
     may_go_on: Event = field(default_factory=Event)
 
@@ -64,7 +60,7 @@ class SleepingPump:
                 database.as_role(roles.WORKER),
                 RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
             ):
-                Pump(
+                self.pump = Pump(
                     transport=transport,
                     decide=self.decide,
                     prepare=rendering.render_postbacks,
@@ -72,19 +68,19 @@ class SleepingPump:
                     beat_seconds=self.beat_seconds,
                     notifications=self.notifications,
                     clock=lambda: time.monotonic() + self.ahead,
-                ).run(300.0)
+                )
+                self.pump.run(300.0)
         finally:
             connection.close()
 
     def decide(self, *, claim: EarlyClaim) -> int:
-        self.pid = connection.connection.info.backend_pid
         self.looks += 1
         if self.is_busy.is_set():
             self.may_go_on.wait(60)
         return pipeline.work(claim=claim)
 
     def is_asleep(self) -> bool:
-        return database.superuser().execute(_ASLEEP, [self.pid]).rowcount == 1
+        return self.pump is not None and self.pump.is_asleep
 
 
 @contextmanager
