@@ -23,6 +23,7 @@ from apps_registry.mail_text import one_line
 from apps_registry.models import Membership
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.delivery.attempt import USER_AGENT, signature_headers
+from postbacks.delivery.http.address_guard import told_to_authors
 from postbacks.delivery.http.response import Reply
 from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge
@@ -253,7 +254,7 @@ class _Callbacks:
                 notice, reply = self._replies.get(timeout=2 * TIMEOUT_SECONDS)
             except Empty:  # its lease ends, and another round sends it again
                 return
-            self.results.append(_judged(notice, reply))
+            self.results.append(_judged(notice, told_to_authors(reply, notice.webhook_url)))
 
     def _start(self, notice: ClaimedNotice, signing: Sequence[str]) -> None:
         self._awaited += 1

@@ -320,6 +320,21 @@ def test_the_guard_holds_for_stores_too(store: Store, settings) -> None:
     assert store.calls == []
 
 
+def test_a_name_that_leads_to_us_is_answered_like_one_without_an_address(
+    store: Store, settings
+) -> None:
+    made = make.make_tenant()
+    endpoint = store.url.replace("127.0.0.1", "localhost")
+    run(made, schedule(made, store, endpoint=endpoint).data["id"])
+    settings.ALLOW_PRIVATE_DESTINATIONS = ()
+
+    work(2)
+
+    (export,) = owner_of(made).rows("exports")
+    assert "host name has no address" in export["failure"]
+    assert store.calls == []
+
+
 def test_a_secret_is_never_answered_and_has_to_be_entered_again_for_another_address(
     store: Store,
 ) -> None:

@@ -78,7 +78,7 @@ def not_looked_up(error: BaseException) -> Undelivered:
 
 
 def told_to_authors(reply: Reply, url: str) -> Reply:
-    """Return the reply as authors of rules see it.
+    """Return the reply as the author of the URL sees it.
 
     A name that leads where we may not go is answered like one without an address: by the
     difference they could find out which names the network behind us has.

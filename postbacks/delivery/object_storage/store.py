@@ -13,6 +13,7 @@ from html import unescape
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
+from postbacks.delivery.http.address_guard import told_to_authors
 from postbacks.delivery.http.response import Reply
 from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.object_storage.signing import AccessKey, SignedRequest
@@ -115,6 +116,7 @@ class Bucket:
         del signed["Host"]  # the transport writes it
         url = f"{address.scheme}://{authority}{request.target}"
         reply = transport.send(OutgoingRequest(method, url, signed, body), timeout=_SECONDS)
+        reply = told_to_authors(reply, url)
         if reply.error is not None or reply.status_code is None or reply.status_code >= 300:
             raise _refused(reply)
         return reply
