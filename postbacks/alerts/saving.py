@@ -1,6 +1,6 @@
 """Checks and saves alerts; the form, the API and the import of a configuration come here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -64,6 +64,15 @@ def save_alert(alert: Alert) -> None:
         )
         if before is not None and _watches_otherwise(before, alert):
             _begin_anew(alert)
+
+
+def delete_alerts(alerts: Iterable[Alert]) -> None:
+    """Delete alerts with their incidents and notices."""
+    rows = Alert.objects.filter(pk__in=[alert.pk for alert in alerts])
+    with transaction.atomic():
+        # Locked before their incidents, as a worker that judges them does.
+        list(rows.select_for_update().order_by("pk"))
+        rows.delete()
 
 
 def send_test(alert: Alert) -> list[AlertNotice]:

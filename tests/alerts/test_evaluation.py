@@ -11,10 +11,11 @@ from apps_registry.people import members
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.alerts import evaluation
-from postbacks.alerts.saving import save_alert
+from postbacks.alerts.saving import delete_alerts, save_alert
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     Alert,
+    AlertIncident,
     AlertKind,
     BreakerState,
     CallbackRule,
@@ -34,7 +35,7 @@ from tests.alerts.scenes import (
     notices_of,
     topics_of,
 )
-from tests.database import as_role
+from tests.database import as_role, wait_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -368,6 +369,33 @@ def test_two_workers_tell_of_a_change_once(gem: make.Tenant, now: datetime) -> N
 
     assert len(incidents_of(gem)) == 1
     assert list(topics_of(gem)) == ["alert.raised"]
+
+
+def test_deleting_an_alert_waits_for_the_worker_that_judges_it(
+    gem: make.Tenant, now: datetime
+) -> None:
+    rule = make.make_tenant_rule(gem)
+    alert = make_tenant_alert(gem)
+    count_attempts(gem, rule.pk, now, failed=20)
+    judge_at(now)
+
+    def delete() -> None:
+        try:
+            with tenant(gem.organization.pk):
+                delete_alerts([alert])
+        finally:
+            connection.close()
+
+    deleting = Thread(target=delete)
+    with tenant(gem.organization.pk):
+        Alert.objects.select_for_update(no_key=True).get(pk=alert.pk)
+        deleting.start()
+        wait_for_a_lock()
+        # Who deletes holds no incident yet, which the worker locks after its alert.
+        AlertIncident.objects.select_for_update(nowait=True).get(alert=alert)
+    deleting.join()
+
+    assert (incidents_of(gem), notices_of(gem)) == ([], [])
 
 
 def test_a_worker_that_dies_before_its_commit_has_raised_and_told_nothing(

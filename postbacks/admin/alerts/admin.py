@@ -30,7 +30,12 @@ from postbacks.admin.alerts.form import TELLING, AlertForm, form_field, form_fie
 from postbacks.admin.alerts.views import incident_views, notice_views
 from postbacks.alerts.kinds import KINDS, SCOPES, kind_of
 from postbacks.alerts.preview import preview_alert
-from postbacks.alerts.saving import TooManyAlertsError, save_alert, send_test
+from postbacks.alerts.saving import (
+    TooManyAlertsError,
+    delete_alerts,
+    save_alert,
+    send_test,
+)
 from postbacks.alerts.wording import alert_sentence
 from postbacks.models import Alert, AlertKind, WorkerHeartbeat
 
@@ -178,6 +183,9 @@ class AlertAdmin(TenantAdmin):
     ) -> None:
         save_alert(obj)
 
+    def delete_model(self, request: HttpRequest, obj: Alert) -> None:
+        delete_alerts([obj])
+
     def changeform_view(
         self,
         request: HttpRequest,
@@ -234,7 +242,7 @@ class AlertAdmin(TenantAdmin):
         )
         if page:
             return page
-        Alert.objects.filter(pk__in=[alert.pk for alert in queryset]).delete()
+        delete_alerts(queryset)
         self.message_user(request, "Deleted.", messages.SUCCESS)
         return None
 

@@ -17,7 +17,13 @@ from apps_registry.models import App, Organization, Partner
 from apps_registry.roles import RIGHT_TO, Right
 from postbacks.alerts.kinds import KINDS, SCOPES
 from postbacks.alerts.preview import preview_alert
-from postbacks.alerts.saving import TooManyAlertsError, check_alert, save_alert, send_test
+from postbacks.alerts.saving import (
+    TooManyAlertsError,
+    check_alert,
+    delete_alerts,
+    save_alert,
+    send_test,
+)
 from postbacks.alerts.wording import alert_sentence
 from postbacks.api.base import OrganizationViewSet, RegistryViewSet
 from postbacks.api.fields import BoundedListField, EmptyAsNullField, IdFilter, PublicIdField
@@ -241,7 +247,7 @@ class AlertViewSet(RegistryViewSet):
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Delete an alert with its incidents and notices."""
-        self.get_object().delete()
+        delete_alerts([self.get_object()])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=AlertSerializer, responses={200: AlertPreviewSerializer})
