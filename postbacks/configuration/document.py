@@ -17,10 +17,13 @@ Names = Annotated[list[str], Meta(max_length=200)]
 
 
 class OrganizationPart(Struct, forbid_unknown_fields=True):
-    """Settings of the organization itself. Its name stays its own."""
+    """Settings of the organization itself. Its name stays its own.
+
+    Older documents have no currency, and leave the organization's as it is.
+    """
 
     time_zone: str
-    currency: str = "USD"
+    currency: str | None = None
 
 
 class ConversionPart(Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -151,8 +151,9 @@ class _Import:
 
     def _organization(self, part: OrganizationPart) -> None:
         organization = Organization.objects.get(pk=current_organization() or 0)
-        if (organization.time_zone, organization.currency) != (part.time_zone, part.currency):
-            organization.time_zone, organization.currency = part.time_zone, part.currency
+        wanted = (part.time_zone, part.currency or organization.currency)
+        if (organization.time_zone, organization.currency) != wanted:
+            organization.time_zone, organization.currency = wanted
             organization.full_clean()
             organization.save()
             self._note(self.result.changed, organization)

@@ -84,3 +84,15 @@ def test_an_owner_chooses_it_in_the_settings(owner: make.Tenant, browser: Client
     assert owner_of(owner).get("organization").data["currency"] == "EUR"
     document = owner_of(owner).get("organization/export").data
     assert document["organization"]["currency"] == "EUR"
+
+
+def test_an_older_configuration_leaves_it(owner: make.Tenant) -> None:
+    Organization.objects.filter(pk=owner.organization.pk).update(currency="EUR")
+    document = owner_of(owner).get("organization/export").data
+    del document["organization"]["currency"]
+
+    imported = owner_of(owner).post("organization/import", document)
+
+    assert imported.status == 200
+    owner.organization.refresh_from_db()
+    assert owner.organization.currency == "EUR"
