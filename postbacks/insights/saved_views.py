@@ -17,6 +17,7 @@ from postbacks.models.saved_views import LONGEST_FILTERS, LONGEST_VIEW_NAME
 MOST_OF_PERSON: Final = 50  # saved views of an organization, and likewise shared ones
 MOST_SHARED: Final = 100
 MOST_COLUMNS: Final = 40
+LONGEST_COLUMN: Final = 64
 # The lists that have views, by their names in the API.
 LISTS: Final = {
     "postbacks": "postbacks.postback",
@@ -76,7 +77,7 @@ def save_view(view: NewView, *, user: User | None) -> SavedView:
     saved = saved or SavedView(list_name=view.list_name, name=name, owner_ref=owner_ref)
     saved.created_by = user.email if user is not None else "API"
     saved.filters, saved.is_shared = filters, view.is_shared
-    saved.columns = list(dict.fromkeys(view.columns))[:MOST_COLUMNS]
+    saved.columns = _within_bounds(view.columns)
     saved.save()
     if saved.is_shared:
         log_action(Action.CHANGED, name=f"shared view {saved}")
@@ -121,8 +122,14 @@ def remember_columns(list_name: str, columns: Sequence[str], *, user: User) -> N
         owner_ref=user.pk,
         list_name=list_name,
         name="",
-        defaults={"columns": list(dict.fromkeys(columns))[:MOST_COLUMNS]},
+        defaults={"columns": _within_bounds(columns)},
     )
+
+
+def _within_bounds(columns: Sequence[str]) -> list[str]:
+    """Return columns as they are stored, without what can be no list's."""
+    names = (name for name in columns if len(name) <= LONGEST_COLUMN and name.isprintable())
+    return list(dict.fromkeys(names))[:MOST_COLUMNS]
 
 
 def remembered_columns(list_name: str, *, user: User | None) -> list[str]:

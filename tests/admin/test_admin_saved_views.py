@@ -62,6 +62,16 @@ def test_columns_are_remembered_for_a_person_alone(gem: make.Tenant) -> None:
     assert "Delivered after" in page(owner)
 
 
+def test_what_no_page_sends_is_kept_out(gem: make.Tenant) -> None:
+    browser = sign_in(gem.owner)
+
+    choose(browser, do="columns", column=["ID", "\0", "x" * 2_000])
+    choose(browser, do="delete", view="9" * 5_000)
+
+    with tenant(gem.organization.pk):
+        assert SavedView.objects.get().columns == ["ID"]
+
+
 @pytest.mark.parametrize("path", LISTS)
 def test_every_log_has_columns_to_choose(gem: make.Tenant, path: str) -> None:
     browser = sign_in(gem.owner)

@@ -131,8 +131,9 @@ def _delete(request: HttpRequest, list_name: str) -> None:
     key = request.POST.get("view", "")
     user = user_of(request)
     views = saved_views.views_for(user).filter(list_name=list_name)
-    view = views.filter(pk=int(key)).first() if key.isascii() and key.isdigit() else None
-    if view is None or len(key) > 18:
+    is_key = key.isascii() and key.isdigit() and len(key) <= 18
+    view = views.filter(pk=int(key)).first() if is_key else None
+    if view is None:
         return  # somebody else deleted it
     if not saved_views.may_delete(view, user=user, may_manage=allowed(request, Right.MANAGE)):
         raise PermissionDenied

@@ -18,7 +18,13 @@ from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
 from postbacks.insights import saved_views
-from postbacks.insights.saved_views import LISTS, MOST_COLUMNS, NewView, ViewRefusedError
+from postbacks.insights.saved_views import (
+    LISTS,
+    LONGEST_COLUMN,
+    MOST_COLUMNS,
+    NewView,
+    ViewRefusedError,
+)
 from postbacks.models import SavedView
 from postbacks.models.saved_views import LONGEST_VIEW_NAME
 
@@ -65,7 +71,9 @@ class NewViewSerializer(StrictSerializer):
         "not kept.",
     )
     columns = serializers.ListField(
-        child=serializers.CharField(max_length=64), required=False, max_length=MOST_COLUMNS
+        child=serializers.CharField(max_length=LONGEST_COLUMN),
+        required=False,
+        max_length=MOST_COLUMNS,
     )
     shared = serializers.BooleanField(
         default=False, help_text="With everybody in the organization."
