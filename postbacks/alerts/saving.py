@@ -16,6 +16,7 @@ from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.infrastructure.database.jobs import take_turns
 from postbacks.models import Alert, AlertIncident, AlertKind, AlertNotice, AlertTurn, ClearReason
 from postbacks.models.alerts import MOST_ALERTS, MOST_EMAILS
+from postbacks.rulebook.test_send import count_test
 
 _WATCHED = ("kind", "app_id", "partner_id", "rule_id", "threshold", "minutes", "direction")
 _NOT_OF_KIND = "An alert of this kind has no such field; leave it out."
@@ -76,7 +77,11 @@ def delete_alerts(alerts: Iterable[Alert]) -> None:
 
 
 def send_test(alert: Alert) -> list[AlertNotice]:
-    """Have a worker send a test notice on each channel; return the notices, none without one."""
+    """Have a worker send a test notice on each channel; return the notices, none without one.
+
+    Raises TooManyTestsError: each asks a server or fills members' mailboxes.
+    """
+    count_test(alert.organization_id)
     return notices.tell_test(alert, now=datetime.now(UTC))
 
 

@@ -121,6 +121,13 @@ class Judgement:
     reason: str
 
 
+def count_test(organization_id: int) -> None:
+    """Count one of an organization's tests, of rules and alerts. Raises TooManyTestsError."""
+    verdict = limiter.limit(f"test-send:{organization_id}", settings.RATE_LIMIT_TESTS)
+    if not verdict.allowed:
+        raise TooManyTestsError(verdict.retry_after)
+
+
 def prepare_test(
     definition: RuleDefinition,
     *,
@@ -137,9 +144,7 @@ def prepare_test(
     organization_id = current_organization()
     if organization_id is None:
         raise NoTenantError("A test was prepared outside of an organization.")
-    verdict = limiter.limit(f"test-send:{organization_id}", settings.RATE_LIMIT_TESTS)
-    if not verdict.allowed:
-        raise TooManyTestsError(verdict.retry_after)
+    count_test(organization_id)
     now = datetime.now(UTC)
     if too_much := saving.size_problems(definition):
         raise NotTestableError(" ".join(problem.message for problem in too_much))

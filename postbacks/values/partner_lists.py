@@ -127,11 +127,10 @@ def parse_list(text: str, *, zone: tzinfo = UTC) -> PartnerList:
     text = text.removeprefix("\ufeff")
     separator, text = _separator(text)
     _check_lines(text)
-    rows = [
-        (number, [_clean(cell) for cell in row])
-        for number, row in _numbered(text, separator)
-        if any(cell.strip() for cell in row)
-    ]
+    cleaned = (
+        (number, [_clean(cell) for cell in row]) for number, row in _numbered(text, separator)
+    )
+    rows = [(number, row) for number, row in cleaned if any(row)]
     if not rows:
         raise UnreadableListError("The list is empty. Paste one ID a line, or a CSV file.")
     columns = _recognize([row for _, row in rows[: _SAMPLE + 1]])
@@ -159,8 +158,9 @@ def _check_lines(text: str) -> None:
 def _separator(text: str) -> tuple[str, str]:
     """Return the separator of cells, and the text without a line that only names it."""
     first, _, rest = text.partition("\n")
-    if re.fullmatch(r'"?sep=(.)"?\r?', first, re.IGNORECASE):  # as Excel writes it
-        return first.strip('"\r')[4], rest
+    named = re.fullmatch(r'"?sep=([^"\r])"?\r?', first, re.IGNORECASE)  # as Excel writes it
+    if named is not None:
+        return named[1], rest
     sample = "\n".join(text.splitlines()[:50])
     best, best_share = ",", 0.0
     for separator in _SEPARATORS:

@@ -45,8 +45,9 @@ _GROUPED: Final = re.compile(r"\d{1,3}([.,])\d{3}")
 def quote(value: object) -> str:
     """Return a value as a refusal names it."""
     if isinstance(value, str):
-        cut = value[:_LONGEST_SHOWN]
-        return f"“{cut}…”" if len(cut) < len(value) else f"“{value}”"
+        # JSON's escapes may write half a character, which no answer can hold.
+        cut = value[:_LONGEST_SHOWN].encode("utf-8", "replace").decode()
+        return f"“{cut}…”" if len(cut) < len(value) else f"“{cut}”"
     if value is None:
         return "null"
     if isinstance(value, bool):

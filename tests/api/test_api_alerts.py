@@ -1,11 +1,13 @@
 """Alerts over the API: made with little, checked as by the form, and followed."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from apps_registry.models import AuditEntry, SigningSecret
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.rate_limits.counting import RateLimit
 from postbacks.models import Alert
 from postbacks.models.alerts import MOST_ALERTS
 from tests import make
@@ -172,6 +174,22 @@ def test_a_test_is_queued_on_each_channel(gem: make.Tenant, api: Program) -> Non
     assert sent.status == 202
     assert [notice["topic"] for notice in sent.data["notices"]] == ["alert.test"]
     assert api.post(f"alerts/{silent.public_id}/test").status == 409
+
+
+@pytest.mark.usefixtures("test_worker")
+def test_an_organization_that_tests_its_alerts_too_often_waits(
+    gem: make.Tenant, api: Program, settings: Any
+) -> None:
+    settings.RATE_LIMIT_TESTS = RateLimit(2, 3600)
+    alerts = [
+        make_tenant_alert(gem, name=f"Alert {number}", emails=[gem.owner.email])
+        for number in range(3)
+    ]
+
+    answers = [api.post(f"alerts/{alert.public_id}/test") for alert in alerts]
+
+    assert [answer.status for answer in answers] == [202, 202, 429]
+    assert api.get(f"alerts/{alerts[2].public_id}/notices").data["results"] == []
 
 
 def test_a_judged_alert_shows_what_it_found(gem: make.Tenant, api: Program) -> None:

@@ -188,6 +188,36 @@ def test_what_can_not_be_a_device_is_refused_with_a_remedy(
     assert word in answer.details()
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "\ud83d",
+        ["\ud83d"],
+        {"advertising_id": "\ud83d"},
+        {"gaid": GAID, "mode": "\ud83d"},
+        {"install_id": ["\ud83d"]},
+        {"gaid": "a\x00b"},
+    ],
+)
+def test_half_a_character_names_no_device(sent: object) -> None:
+    server = Program(make.make_tenant().sdk_key)
+
+    refused = server.post("forget-device", sent)
+
+    assert (refused.status, refused.content_type) == (400, PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("door", "sent"), [("events", {"events": "\ud83d"}), ("touchpoints", {"touchpoints": "\ud83d"})]
+)
+def test_half_a_character_in_place_of_a_list_is_refused(door: str, sent: object) -> None:
+    server = Program(make.make_tenant().sdk_key)
+
+    refused = server.post(door, sent)
+
+    assert (refused.status, refused.content_type) == (400, PROBLEM)
+
+
 def test_a_word_beside_an_id_is_left_out_and_the_device_is_forgotten() -> None:
     server = Program(make.make_tenant().sdk_key)
 

@@ -130,3 +130,14 @@ def test_what_was_understood_is_said() -> None:
 def test_a_list_that_can_not_be_read_is_refused_with_the_remedy(data: bytes, says: str) -> None:
     with pytest.raises(UnreadableListError, match=says):
         parse_list(decode(data))
+
+
+@pytest.mark.parametrize("cell", ['""""', "'", '"="""', "\u200b", '"\'"'])
+def test_cells_of_marks_alone_are_empty(cell: str) -> None:
+    with pytest.raises(UnreadableListError, match="The list is empty"):
+        parse_list(f"{cell}\n{cell},{cell}\n")
+
+
+@pytest.mark.parametrize("named", ["sep=", 'sep="', "sep=\r", "sep=;;"])
+def test_a_first_line_that_names_no_separator_is_a_line(named: str) -> None:
+    assert parse_list(f"{named}\na1\n").lines

@@ -38,6 +38,7 @@ from postbacks.alerts.saving import (
 )
 from postbacks.alerts.wording import alert_sentence
 from postbacks.models import Alert, AlertKind, WorkerHeartbeat
+from postbacks.rulebook.test_send import TooManyTestsError
 
 KIND = "kind"
 
@@ -217,12 +218,7 @@ class AlertAdmin(TenantAdmin):
         """Have a worker send a test notice."""
         alert = self._alert(request, object_id, RIGHT_TO["test_send"])
         if request.method == "POST":
-            if send_test(alert):
-                messages.success(request, "A test is on its way; see below what came of it.")
-            else:
-                messages.warning(
-                    request, "This alert tells nobody. Choose a member or write a callback URL."
-                )
+            _send_test(request, alert)
         return HttpResponseRedirect(reverse("admin:postbacks_alert_change", args=[alert.pk]))
 
     def news_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -304,3 +300,18 @@ def _free_name(name: str) -> str:
     taken = set(Alert.objects.values_list("name", flat=True))
     numbered = (f"{name} {number}" for number in range(2, len(taken) + 3))
     return name if name not in taken else next(each for each in numbered if each not in taken)
+
+
+def _send_test(request: HttpRequest, alert: Alert) -> None:
+    """Have a worker send a test notice, and tell the person so, or why not."""
+    try:
+        sent = send_test(alert)
+    except TooManyTestsError as refusal:
+        messages.error(request, str(refusal))
+        return
+    if sent:
+        messages.success(request, "A test is on its way; see below what came of it.")
+    else:
+        messages.warning(
+            request, "This alert tells nobody. Choose a member or write a callback URL."
+        )

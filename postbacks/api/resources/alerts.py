@@ -30,6 +30,7 @@ from postbacks.api.fields import BoundedListField, EmptyAsNullField, IdFilter, P
 from postbacks.api.problems import Conflict, NoWorker
 from postbacks.api.query import PageQuery
 from postbacks.api.strict import RowSerializer, StrictSerializer
+from postbacks.api.throttling import TooFast
 from postbacks.models import (
     Alert,
     AlertIncident,
@@ -42,6 +43,7 @@ from postbacks.models import (
     WorkerHeartbeat,
 )
 from postbacks.models.alerts import MOST_EMAILS
+from postbacks.rulebook.test_send import TooManyTestsError
 
 _LIMITS = ("threshold", "minutes", "direction")
 _CLOCK = ["%H:%M", "%H:%M:%S"]
@@ -276,7 +278,10 @@ class AlertViewSet(RegistryViewSet):
         alert = self.get_object()
         if not WorkerHeartbeat.is_any_alive():
             raise NoWorker(_NO_WORKER)
-        sent = send_test(alert)
+        try:
+            sent = send_test(alert)
+        except TooManyTestsError as refusal:
+            raise TooFast(refusal.what, refusal.wait) from None
         if not sent:
             raise Conflict("This alert tells nobody: it has neither e-mails nor a callback URL.")
         answer = SentTestSerializer({"notices": sent}).data
