@@ -90,7 +90,7 @@ BOUNDS = {
     "test devices": test_devices.MOST_MARKS,
     "alerts of an organization": alert_rows.MOST_ALERTS,
     "members whom an alert mails": alert_rows.MOST_EMAILS,
-    "incidents of an alert that stand": alert_rows.MOST_RAISED,
+    "open incidents of an alert": alert_rows.MOST_OPEN,
     "minutes that an alert looks back": alert_rows.LONGEST_MINUTES,
     "notices of an organization that are sent": sending.OF_EACH,
     "days that ended incidents and notices": alert_rows.DAYS_KEPT,

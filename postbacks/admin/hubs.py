@@ -29,7 +29,7 @@ from apps_registry.models import (
 )
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
-from postbacks.admin.alerts.views import standing_incidents
+from postbacks.admin.alerts.views import open_incidents
 from postbacks.admin.pages.live import live_panel, rows_html
 from postbacks.callbacks.partner_templates import template_named
 from postbacks.callbacks.partner_templates.missing import missing_credentials
@@ -99,7 +99,7 @@ def app_hub(request: HttpRequest, app: App) -> dict[str, object]:
     filters = {"app": app.pk}
     hub = {
         **_common(request, Q(app=app)),
-        "alerts": standing_incidents(app_ref=app.pk),
+        "alerts": open_incidents(app_ref=app.pk),
         "light": _light(last, keys),
         "figures": _figures(request, app=app),
         "rules_by_event": _by_event(rules),
@@ -121,7 +121,7 @@ def partner_hub(request: HttpRequest, partner: Partner) -> dict[str, object]:
     answers = newest_answers(keys, most=_SHOWN_LIVE) if keys else []
     hub = {
         **_common(request, Q(partner=partner)),
-        "alerts": standing_incidents(partner_ref=partner.pk),
+        "alerts": open_incidents(partner_ref=partner.pk),
         "breakers": breakers_of_partners([partner]).get(partner.pk, []),
         "missing": tuple(_missing(partner, rules, [each.name for each in credentials])),
         "figures": _figures(request, partner=partner),

@@ -32,7 +32,7 @@ from postbacks.alerts.kinds import SCOPES, kind_of, limits_of, topic_of
 from postbacks.alerts.wording import incident_detail
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import Alert, AlertIncident, AlertTopic, AlertTurn, ClearReason
-from postbacks.models.alerts import MOST_RAISED
+from postbacks.models.alerts import MOST_OPEN
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def judge_alerts(*, after_id: int, now: datetime, share: float) -> int:
     if organization is None:
         return 0
     reader = EvidenceReader(now, ZoneInfo(organization.time_zone))
-    run = _Run(reader, _addresses(organization))
+    run = _JudgingRun(reader, _addresses(organization))
     alerts = Alert.objects.filter(enabled=True, pk__gt=after_id).order_by("pk")
     for alert_id in list(alerts.values_list("pk", flat=True)):
         _judge_apart(alert_id, run)
@@ -99,7 +99,7 @@ def judge_alerts(*, after_id: int, now: datetime, share: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _JudgingRun:
     """What the alerts of an organization share while they are judged."""
 
     reader: EvidenceReader
@@ -124,7 +124,7 @@ def _addresses(organization: Organization) -> frozenset[str]:
     return frozenset(members.values_list("user__email", flat=True))
 
 
-def _judge_apart(alert_id: int, run: _Run) -> None:
+def _judge_apart(alert_id: int, run: _JudgingRun) -> None:
     """Judge one alert so that a mistake in it keeps no other from being judged."""
     try:
         with transaction.atomic():
@@ -150,7 +150,7 @@ def forget_leavers(alert: Alert, addresses: frozenset[str]) -> None:
         alert.save(update_fields=["emails"])
 
 
-def _judge(alert: Alert, run: _Run) -> None:
+def _judge(alert: Alert, run: _JudgingRun) -> None:
     kind, limits = kind_of(alert), limits_of(alert)
     observed = run.reader.observe(alert)
     rows = AlertIncident.objects.select_for_update().filter(alert=alert, cleared_at=None)
@@ -158,9 +158,9 @@ def _judge(alert: Alert, run: _Run) -> None:
     for observation in observed.observations:
         verdict = judge(limits, observation.evidence)
         incident = open_incidents.pop(observation.subject, None)
-        step = next_step(_standing(incident), verdict, run.now, well_for=kind.well_for)
+        step = next_step(_open_incident(incident), verdict, run.now, well_for=kind.well_for)
         if incident is not None:
-            _move(alert, incident, observation, verdict, step, run)
+            _move(alert, incident, step, run, observation=observation, verdict=verdict)
         elif step is Step.RAISE and _has_room(alert):
             _raise(alert, observation, verdict, run)
     for incident in open_incidents.values():
@@ -168,29 +168,31 @@ def _judge(alert: Alert, run: _Run) -> None:
 
 
 def _has_room(alert: Alert) -> bool:
-    return AlertIncident.objects.filter(alert=alert, cleared_at=None).count() < MOST_RAISED
+    return AlertIncident.objects.filter(alert=alert, cleared_at=None).count() < MOST_OPEN
 
 
-def _judge_unobserved(alert: Alert, incident: AlertIncident, observed: Observed, run: _Run) -> None:
+def _judge_unobserved(
+    alert: Alert, incident: AlertIncident, observed: Observed, run: _JudgingRun
+) -> None:
     if observed.watched is not None and incident.subject not in observed.watched:
         _clear(alert, incident, ClearReason.NOT_WATCHED, run)
         return
     verdict = WELL if observed.unobserved is Judgment.WELL else UNKNOWN
     well_for = kind_of(alert).well_for
-    step = next_step(_standing(incident), verdict, run.now, well_for=well_for)
+    step = next_step(_open_incident(incident), verdict, run.now, well_for=well_for)
     if step is Step.CLEAR:
         _clear(alert, incident, ClearReason.RECOVERED, run)
     elif step is Step.FORGET:
         _clear(alert, incident, ClearReason.TOO_LITTLE_DATA, run)
 
 
-def _standing(incident: AlertIncident | None) -> OpenIncident | None:
+def _open_incident(incident: AlertIncident | None) -> OpenIncident | None:
     if incident is None:
         return None
     return OpenIncident(incident.level, incident.seen_at, incident.well_since)
 
 
-def _raise(alert: Alert, observation: Observation, verdict: Verdict, run: _Run) -> None:
+def _raise(alert: Alert, observation: Observation, verdict: Verdict, run: _JudgingRun) -> None:
     incident = AlertIncident(
         alert=alert,
         subject=observation.subject,
@@ -210,12 +212,13 @@ def _raise(alert: Alert, observation: Observation, verdict: Verdict, run: _Run) 
 def _move(
     alert: Alert,
     incident: AlertIncident,
+    step: Step,
+    run: _JudgingRun,
+    *,
     observation: Observation,
     verdict: Verdict,
-    step: Step,
-    run: _Run,
 ) -> None:
-    """Take an incident that stands one step further."""
+    """Take an open incident one step further."""
     match step:
         case Step.RAISE_LEVEL | Step.SEE:
             _see(incident, observation, verdict, run.now)
@@ -242,7 +245,7 @@ def _see(
     incident.seen_at, incident.well_since = now, None
 
 
-def _clear(alert: Alert, incident: AlertIncident, reason: ClearReason, run: _Run) -> None:
+def _clear(alert: Alert, incident: AlertIncident, reason: ClearReason, run: _JudgingRun) -> None:
     incident.cleared_at, incident.clear_reason = run.now, reason
     incident.save()
     recovered = reason is ClearReason.RECOVERED

@@ -16,7 +16,7 @@ FEWEST_DAYS: Final = 3  # of the last seven, with events in the same hour
 DAYS_COMPARED: Final = 7
 LEVELS: Final = (50, 70, 90, 100)  # percent of a rule's way to its suspension
 FORGOTTEN_AFTER: Final = timedelta(days=1)  # without data
-SEEN_EVERY: Final = timedelta(minutes=5)  # how often a standing incident's value is stored
+SEEN_EVERY: Final = timedelta(minutes=5)  # how often an open incident's value is stored
 
 
 class Direction(Enum):
@@ -154,7 +154,7 @@ class Step(Enum):
     NONE = auto()
     RAISE = auto()
     RAISE_LEVEL = auto()
-    SEE = auto()  # it stands still: store what was seen
+    SEE = auto()  # it is still open: store what was seen
     BEGIN_WELL = auto()  # it may be over
     CLEAR = auto()
     FORGET = auto()  # nothing was seen for too long
@@ -162,7 +162,7 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OpenIncident:
-    """An incident that stands. `well_since` is when it was first found well again."""
+    """An incident that is not over. `well_since` is when it was first found well again."""
 
     level: int
     seen_at: datetime

@@ -34,7 +34,7 @@ _Timeline = Sequence[tuple[datetime, Figures]]  # by the beginning of each step
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class AlertPreview:
     """How often an alert would have been raised; None where nothing says so, with the reason."""
 
     raised: int | None
@@ -52,20 +52,20 @@ class Preview:
         return f"Over the last {DAYS} days this would have been raised {times}."
 
 
-def preview_alert(alert: Alert, *, now: datetime, zone: ZoneInfo) -> Preview:
+def preview_alert(alert: Alert, *, now: datetime, zone: ZoneInfo) -> AlertPreview:
     """Return how often an alert, saved or not, would have been raised."""
     kind = AlertKind(alert.kind)
     if kind is AlertKind.BREAKER_OPEN:
-        return Preview(None, remark="Circuit breakers keep no history to try this alert on.")
+        return AlertPreview(None, remark="Circuit breakers keep no history to try this alert on.")
     if kind is AlertKind.RULE_SUSPENDED:
         return _suspensions(alert, now)
     reader = EvidenceReader(now, zone)
     subjects = reader.rules_of(alert) if kind is AlertKind.SUCCESS_RATE else reader.apps_of(alert)
     if len(subjects) > MOST_SUBJECTS:
-        return Preview(
+        return AlertPreview(
             None,
-            remark=f"This is tried on at most {MOST_SUBJECTS} rules or apps at a time: choose one "
-            "to see how often it would have been raised.",
+            remark=f"This is tried on at most {MOST_SUBJECTS} rules or apps at a time: choose "
+            "one to see how often it would have been raised.",
         )
     past = _Past(alert, now, zone, [row.pk for row in subjects])
     # A quarter of an hour that is well is longer than any kind's `well_for`.
@@ -74,7 +74,7 @@ def preview_alert(alert: Alert, *, now: datetime, zone: ZoneInfo) -> Preview:
         for verdicts in past.verdicts(kind, limits_of(alert))
         for moment in count_raised(verdicts, well_for=timedelta(0))
     ]
-    return Preview(len(raised), max(raised, default=None))
+    return AlertPreview(len(raised), max(raised, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _merged(timelines: Sequence[_Timeline]) -> _Timeline:
     return merged
 
 
-def _suspensions(alert: Alert, now: datetime) -> Preview:
+def _suspensions(alert: Alert, now: datetime) -> AlertPreview:
     """Count what the audit log says of rules that were suspended."""
     scope = Q(**{f"{name}_id": key for name in ("app", "partner") if (key := _id(alert, name))})
     rules = CallbackRule.objects.filter(scope)
@@ -194,7 +194,7 @@ def _suspensions(alert: Alert, now: datetime) -> Preview:
         changes__status__1=RuleStatus.SUSPENDED.value,
     )
     times = sorted(entries.values_list("at", flat=True))
-    return Preview(len(times), max(times, default=None))
+    return AlertPreview(len(times), max(times, default=None))
 
 
 def _id(alert: Alert, name: str) -> int | None:

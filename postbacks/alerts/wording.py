@@ -31,7 +31,7 @@ _JUMPS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class ForeignText:
     """A text of somebody else inside a sentence of ours."""
 
     text: str
@@ -41,11 +41,12 @@ class Name:
 class Sentence:
     """A sentence in parts, so that a page can set names apart."""
 
-    parts: Sequence[str | Name]
+    parts: Sequence[str | ForeignText]
 
     def __str__(self) -> str:
         return "".join(
-            f"“{one_line(part.text)}”" if isinstance(part, Name) else part for part in self.parts
+            f"“{one_line(part.text)}”" if isinstance(part, ForeignText) else part
+            for part in self.parts
         )
 
     @property
@@ -54,7 +55,11 @@ class Sentence:
             "",
             "{}",
             (
-                (format_html("<bdi>{}</bdi>", part.text) if isinstance(part, Name) else part,)
+                (
+                    format_html("<bdi>{}</bdi>", part.text)
+                    if isinstance(part, ForeignText)
+                    else part,
+                )
                 for part in self.parts
             ),
         )
@@ -62,31 +67,31 @@ class Sentence:
 
 def alert_sentence(alert: Alert) -> Sentence:
     """Return what an alert does: Tell ana@example.com when …"""
-    told = _told(alert)
-    when: list[str | Name] = ["when ", *_condition(alert)]
+    whom = _whom(alert)
+    when: list[str | ForeignText] = ["when ", *_condition(alert)]
     quiet = (
         f" Not between {alert.quiet_from:%H:%M} and {alert.quiet_until:%H:%M}: then you are told"
-        " afterwards what still stands."
+        " afterwards what is still wrong."
         if alert.quiet_from is not None and alert.quiet_until is not None
         else ""
     )
-    return Sentence([*told, *when, f".{quiet}"])
+    return Sentence([*whom, *when, f".{quiet}"])
 
 
-def _told(alert: Alert) -> list[str | Name]:
-    told: list[str | Name] = []
+def _whom(alert: Alert) -> list[str | ForeignText]:
+    whom: list[str | ForeignText] = []
     if alert.emails:
-        told = [Name(alert.emails[0])]
+        whom = [ForeignText(alert.emails[0])]
         if more := len(alert.emails) - 1:
-            told.append(f" and {more} other{'s' if more > 1 else ''}")
+            whom.append(f" and {more} other{'s' if more > 1 else ''}")
     if alert.webhook_url:
-        told += [" and your program" if told else "your program"]
-    if not told:
+        whom += [" and your program" if whom else "your program"]
+    if not whom:
         return ["Show on the Overview "]
-    return ["Tell ", *told, " "]
+    return ["Tell ", *whom, " "]
 
 
-def _condition(alert: Alert) -> list[str | Name]:
+def _condition(alert: Alert) -> list[str | ForeignText]:
     minutes = alert.minutes or 0
     match AlertKind(alert.kind):
         case AlertKind.SUCCESS_RATE:
@@ -128,11 +133,11 @@ def _condition(alert: Alert) -> list[str | Name]:
             ]
 
 
-def _scope(alert: Alert, *, each: str, **words: str) -> list[str | Name]:
+def _scope(alert: Alert, *, each: str, **words: str) -> list[str | ForeignText]:
     """Return what an alert is about; `words` stand before the name of a scope."""
     for scope in kind_of(alert).scopes:
         if (row := getattr(alert, scope)) is not None:
-            return [words[scope], Name(str(row))]
+            return [words[scope], ForeignText(str(row))]
     return [each]
 
 

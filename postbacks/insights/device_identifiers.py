@@ -104,7 +104,7 @@ def record_identifiers(events: Sequence[StoredEvent], installs: Mapping[int, Kno
     transaction.on_commit(lambda: remembered.add(list(fresh)))
 
 
-class _Row(msgspec.Struct):
+class _IdentifierRow(msgspec.Struct):
     organization_id: int
     app_id: int
     kind: str
@@ -114,13 +114,13 @@ class _Row(msgspec.Struct):
     digests: list[int]
 
 
-def _rows(event: StoredEvent, install_id: object) -> list[_Row]:
+def _rows(event: StoredEvent, install_id: object) -> list[_IdentifierRow]:
     rows = []
     for kind, value in _ids_of(event.fields):
         key = identifiers.key_of(event.app.id, id_identifier(kind, value))
         digests = identifiers.search_digests(kind, value)
         rows.append(
-            _Row(
+            _IdentifierRow(
                 event.organization_id,
                 event.app.id,
                 identifiers.shared_kind(kind),

@@ -13,7 +13,7 @@ from postbacks.models.rules import CallbackRule
 
 MOST_ALERTS = 100  # of an organization
 MOST_EMAILS = 20  # of an alert
-MOST_RAISED = 50  # incidents of an alert at one time
+MOST_OPEN = 50  # incidents of an alert at one time
 LONGEST_MINUTES = 1_440
 DAYS_KEPT = 90  # of ended incidents, and of notices
 
@@ -95,7 +95,7 @@ class Alert(TenantModel):
     )
     name = models.CharField(
         max_length=100,
-        help_text="By which your team knows the alert, for example Postbacks to Chartboost fail.",
+        help_text="What your team calls the alert, for example Postbacks to Chartboost fail.",
     )
     kind = models.CharField(max_length=16, choices=AlertKind.choices)
     app = models.ForeignKey(
@@ -129,14 +129,14 @@ class Alert(TenantModel):
         blank=True,
         size=MOST_EMAILS,
         verbose_name="members who get an e-mail",
-        help_text="Whoever leaves the organization is told no more.",
+        help_text="Members who leave the organization get no more e-mails.",
     )
     webhook_url = models.CharField(
         "callback URL",
         max_length=2_000,
         blank=True,
-        help_text="Optional: a program of yours that is told by a signed POST, for example "
-        "https://hooks.example.com/postbacks. It is signed with your signing secrets.",
+        help_text="Optional: the address of a program of yours, which gets a signed POST, for "
+        "example https://hooks.example.com/postbacks. Your signing secrets sign it.",
     )
     quiet_from = models.TimeField(
         "quiet hours from",
@@ -149,7 +149,7 @@ class Alert(TenantModel):
         "quiet hours until",
         null=True,
         blank=True,
-        help_text="For example 07:00: then you are told what still stands.",
+        help_text="For example 07:00: then you are told what is still wrong.",
     )
     enabled = models.BooleanField(
         "on",
@@ -180,7 +180,7 @@ class Alert(TenantModel):
 
 
 class AlertIncident(TenantModel):
-    """The time during which an alert stands for one subject, such as one rule.
+    """The time from when an alert is raised for one subject, such as one rule, until it is over.
 
     `subject` says which one (`rule:12`), `label` its name then. `value` and `detail` are what was
     seen last, `level` how far a rule is on the way to its suspension, in percent.

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks.alerts.preview import MOST_SUBJECTS, Preview, preview_alert
+from postbacks.alerts.preview import MOST_SUBJECTS, AlertPreview, preview_alert
 from postbacks.infrastructure.database import roles
 from postbacks.insights import figure_changes
 from postbacks.models import Alert, AlertKind, CallbackRule, RuleStatus
@@ -25,7 +25,7 @@ def gem() -> make.Tenant:
     return make.make_tenant()
 
 
-def preview_of(of: make.Tenant, kind: AlertKind, **fields: object) -> Preview:
+def preview_of(of: make.Tenant, kind: AlertKind, **fields: object) -> AlertPreview:
     with as_role(roles.WORKER):
         figure_changes.fold(60, now=NOW)
     with tenant(of.organization.pk):

@@ -95,8 +95,8 @@ def test_an_alert_is_set_up_raised_told_and_cleared(
     send_at(now)
 
     page.goto("/admin/")
-    standing = page.get_by_role("region", name="Alerts that stand")
-    expect(standing).to_contain_text("Coins to Chartboost")
+    shown = page.get_by_role("region", name="Open alerts")
+    expect(shown).to_contain_text("Coins to Chartboost")
     assert_for_everybody(page)
     mails = [each for each in mail.outbox if marketer.email in each.to]
     assert any("Coins to Chartboost" in each.body for each in mails)
@@ -104,9 +104,9 @@ def test_an_alert_is_set_up_raised_told_and_cleared(
         secret = SigningSecret.objects.get(expires_at=None).reveal()
     assert verified(program, secret) == ["alert.raised"]
 
-    standing.get_by_role("link", name="Postbacks fail 2").first.click()
+    shown.get_by_role("link", name="Postbacks fail 2").first.click()
     history = page.get_by_role("region", name="History")
-    expect(history).to_contain_text("Stands")
+    expect(history).to_contain_text("Open")
     expect(page.get_by_role("region", name="Notices", exact=True)).to_contain_text("HTTP 204")
     assert_for_everybody(page)
 

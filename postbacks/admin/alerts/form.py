@@ -35,7 +35,7 @@ class AlertForm(TenantForm):
         label="Members who get an e-mail",
         required=False,
         widget=Checkboxes,
-        help_text="Whoever leaves the organization is told no more.",
+        help_text="Members who leave the organization get no more e-mails.",
     )
 
     class Meta:

@@ -19,7 +19,8 @@ from postbacks.models import (
     NoticeStatus,
 )
 
-MOST_SHOWN = 50
+_MOST_SHOWN = 50
+_MOST_NOTICES = 20
 _MOST_OPEN = 20  # on the Overview or a hub
 _TONES = {
     NoticeStatus.PENDING: Tone.BUSY,
@@ -47,7 +48,7 @@ class IncidentView:
     @property
     def state(self) -> str:
         if self.incident.is_open:
-            return "Stands"
+            return "Open"
         return str(ClearReason(self.incident.clear_reason).label)
 
     @property
@@ -95,25 +96,25 @@ class NoticeView:
 
 
 def incident_views(alert: Alert) -> list[IncidentView]:
-    """Return an alert's incidents, those that stand first, then the newest."""
-    standing = AlertIncident.objects.filter(alert=alert, cleared_at=None).order_by("-pk")
+    """Return an alert's incidents, open ones first, then the newest."""
+    still_open = AlertIncident.objects.filter(alert=alert, cleared_at=None).order_by("-pk")
     ended = AlertIncident.objects.filter(alert=alert).exclude(cleared_at=None).order_by("-pk")
-    rows = [*standing[:MOST_SHOWN], *ended[:MOST_SHOWN]][:MOST_SHOWN]
+    rows = [*still_open[:_MOST_SHOWN], *ended[:_MOST_SHOWN]][:_MOST_SHOWN]
     return [IncidentView(row) for row in rows]
 
 
 def notice_views(alert: Alert) -> list[NoticeView]:
     """Return an alert's newest notices."""
     rows = AlertNotice.objects.filter(alert=alert).order_by("-pk")
-    return [NoticeView(row) for row in rows[:_MOST_OPEN]]
+    return [NoticeView(row) for row in rows[:_MOST_NOTICES]]
 
 
 def alerts_of_overview(request: HttpRequest) -> dict[str, object]:
     """Return what the Overview shows of alerts."""
-    return {"alerts": standing_incidents() if membership_of(request) else []}
+    return {"alerts": open_incidents() if membership_of(request) else []}
 
 
-def standing_incidents(**only: int) -> Sequence[IncidentView]:
-    """Return the incidents that stand, newest first; `only` is `app_ref=…` or the like."""
+def open_incidents(**only: int) -> Sequence[IncidentView]:
+    """Return the open incidents, newest first; `only` is `app_ref=…` or the like."""
     rows = AlertIncident.objects.filter(cleared_at=None, **only).select_related("alert")
     return [IncidentView(row) for row in rows.order_by("-pk")[:_MOST_OPEN]]

@@ -27,7 +27,7 @@ from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.roles import RIGHT_TO
-from postbacks.admin.alerts.views import standing_incidents
+from postbacks.admin.alerts.views import open_incidents
 from postbacks.admin.list_health import ListHealth
 from postbacks.admin.pages.live import live_panel
 from postbacks.admin.rules.dry_runs import PERIODS, DryRunPage
@@ -148,7 +148,7 @@ class CallbackRuleAdmin(HealthColumns, VersionedAdmin):
         if obj is not None:
             filters = {"rule": obj.pk, "kind": LiveKind.POSTBACK.value}
             context["live"] = live_panel(filters, after=time.time())
-            context["alerts"] = standing_incidents(rule_ref=obj.pk)
+            context["alerts"] = open_incidents(rule_ref=obj.pk)
         context["errors"] = None  # the page has a banner of its own, which leads to the fields
         return super().render_change_form(request, context, add, change, form_url, obj)
 

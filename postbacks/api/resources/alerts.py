@@ -88,7 +88,7 @@ class AlertSerializer(RowSerializer):
         required=False, allow_null=True, format="%H:%M", input_formats=_CLOCK
     )
     condition = serializers.SerializerMethodField(help_text="What the alert does, in words.")
-    open_incidents = serializers.SerializerMethodField(help_text="How many stand now.")
+    open_incidents = serializers.SerializerMethodField(help_text="How many are open now.")
 
     class Meta:
         model = Alert
@@ -149,7 +149,7 @@ class AlertPreviewSerializer(serializers.Serializer):
 
 
 class AlertIncidentSerializer(RowSerializer):
-    """The time during which an alert stood for one subject."""
+    """The time from when an alert was raised for one subject until it was over."""
 
     subject = serializers.CharField(source="label", read_only=True)
     clear_reason = EmptyAsNullField(read_only=True)
@@ -206,7 +206,10 @@ class AlertIncidentQuery(PageQuery):
     """Filters of an alert's incidents."""
 
     open = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text="Only those that stand, or ended."
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Only open ones, or only those that ended.",
     )
 
     def narrow(self, rows: Any) -> Any:
@@ -241,9 +244,11 @@ class AlertViewSet(RegistryViewSet):
 
     def get_serializer_context(self) -> dict[str, Any]:
         context = super().get_serializer_context()
-        standing = AlertIncident.objects.filter(cleared_at=None).values_list("alert_id", flat=True)
+        still_open = AlertIncident.objects.filter(cleared_at=None).values_list(
+            "alert_id", flat=True
+        )
         counts: dict[int, int] = {}
-        for alert_id in standing:
+        for alert_id in still_open:
             counts[alert_id] = counts.get(alert_id, 0) + 1
         return {**context, "open_incidents": counts}
 

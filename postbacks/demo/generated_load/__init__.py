@@ -1,1 +1,1 @@
-"""A database as large as some years of use would make it, to see how pages and searches hold."""
+"""A database as large as months of use would make it, to see how pages and searches hold."""

@@ -78,7 +78,7 @@ def write_history(
     organization = demo.organization.pk
     _backdate_configuration(superuser, organization)
     with past_clock(superuser) as set_time:
-        writer = _Writer(demo, rng, now, set_time)
+        writer = _HistoryWriter(demo, rng, now, set_time)
         with tqdm(total=len(arrivals), desc="The past     ", unit="", disable=None) as bar:
             for each in arrivals:
                 writer.write(each)
@@ -89,7 +89,7 @@ def write_history(
     say(f"Its charts go {days} days back.")
 
 
-class _Writer:
+class _HistoryWriter:
     """Writes what arrives, moment after moment."""
 
     def __init__(
