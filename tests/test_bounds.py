@@ -39,6 +39,7 @@ BOUNDS = {
     "values of a condition's list": comparisons.MOST_VALUES,
     "characters of a condition's value": comparisons.LONGEST_VALUE,
     "characters of a pattern": comparisons.LONGEST_PATTERN,
+    "patterns of a rule that need more than": comparisons.MOST_LARGE_PATTERNS,
     "bytes of a value that a pattern": comparisons.LONGEST_MATCHED,
     "milliseconds of processor time for one rule's": int(conditions.RULE_SECONDS * 1000),
     "milliseconds of processor time for all": int(conditions.EVENT_SECONDS * 1000),

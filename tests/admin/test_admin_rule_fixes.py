@@ -346,3 +346,22 @@ def test_a_scope_that_needs_a_partner_is_refused_beside_its_field() -> None:
     assert "Choose the partner" in beside[:400]
     with tenant(made.organization.pk):
         assert not CallbackRule.objects.exists()
+
+
+def test_half_a_character_of_a_body_is_shown_as_a_question_mark() -> None:
+    body = '{"a\\ud83d":"\\ud83d","b":["\\udca9",{}]}'
+
+    parts = json_parts(body, body)
+
+    assert [(part.name, part.written, part.sent) for part in parts] == [
+        ("a?", "?", "?"),
+        ("b[0]", "?", "?"),
+        ("b[1]", "{}", "{}"),
+    ]
+
+
+@pytest.mark.parametrize("depth", [400, 900, 990, 30_000])
+def test_a_body_that_is_nested_deeply_is_not_taken_apart(depth: int) -> None:
+    body = "[" * depth + "1" + "]" * depth
+
+    assert len(json_parts(body, body)) <= 1

@@ -321,6 +321,31 @@ def test_a_refusal_by_a_long_list_names_its_first_values() -> None:
     assert refusal.detail.endswith("119,… (980 more): the event has 7.")
 
 
+def test_many_patterns_that_take_long_to_read_are_refused_before_they_are() -> None:
+    lines = [line_matching(rf"(\pL|\pN){{0,200}}{n}") for n in range(50)]
+
+    with pytest.raises(TemplateError) as refused:
+        compile_conditions({"any": lines})
+
+    (problem,) = refused.value.problems
+    assert problem.field == "conditions.any.3.value"
+    assert problem.message.startswith("A rule has at most 3 large patterns")
+    assert compile_conditions({"any": [*lines[:3], line_matching("^[A-Z]{2}$")]}).lines
+    assert compile_conditions({"any": lines}, is_stored=True).lines  # an older one goes on
+
+
+def test_a_pattern_that_is_none_is_no_large_one() -> None:
+    with pytest.raises(TemplateError) as refused:
+        compile_conditions({"any": [line_matching(f"({n}") for n in range(5)]})
+
+    assert len(refused.value.problems) == 5
+    assert all("is not a pattern" in problem.message for problem in refused.value.problems)
+
+
+def line_matching(pattern: str) -> dict[str, str]:
+    return {"field": "params.x", "operator": "matches", "value": pattern}
+
+
 def test_conditions_that_are_too_large_say_how_large_they_may_be() -> None:
     value = ["x" * 1_020 + str(n % 10) for n in range(1_000)]
     line = {"field": "params.level", "operator": "in", "value": value}

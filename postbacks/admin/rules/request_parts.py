@@ -57,13 +57,13 @@ def json_parts(template: str, sent: str) -> tuple[RequestPart, ...]:
         return ()
     readable, macros = _with_tokens(template)
     try:
-        written = json.loads(readable, parse_float=str)
+        leaves = tuple(_leaves(json.loads(readable, parse_float=str), ()))
         filled = json.loads(sent, parse_float=str)
     except (ValueError, RecursionError):
         return ()
     return tuple(
         RequestPart(_path_name(path), _with_macros(value, macros), _text_at(filled, path))
-        for path, value in _leaves(written, ())
+        for path, value in leaves
     )
 
 
@@ -177,8 +177,13 @@ def _with_tokens(template: str) -> tuple[str, list[_MacroText]]:
 
 
 def _with_macros(value: object, macros: list[_MacroText]) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = _whole(value) if isinstance(value, str) else json.dumps(value)
     return _TOKEN.sub(lambda match: macros[int(match[1])], text)
+
+
+def _whole(text: str) -> str:
+    """Return a text without halves of characters, which JSON's escapes may write and no page."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _leaves(value: object, path: JsonPath) -> Iterator[tuple[JsonPath, object]]:
@@ -196,7 +201,7 @@ def _leaves(value: object, path: JsonPath) -> Iterator[tuple[JsonPath, object]]:
 
 def _path_name(path: JsonPath) -> str:
     name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return _TOKEN.sub("…", name.removeprefix("."))
+    return _TOKEN.sub("…", _whole(name.removeprefix(".")))
 
 
 def _text_at(value: object, path: JsonPath) -> str | None:
@@ -205,4 +210,4 @@ def _text_at(value: object, path: JsonPath) -> str | None:
             value = value[step]  # type: ignore[index]  # scalars raise the TypeError below
         except (KeyError, IndexError, TypeError):
             return None
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _whole(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

@@ -26,6 +26,7 @@ LONGEST_PATTERN: Final = 256
 LONGEST_MATCHED: Final = 4096  # bytes; a longer value matches no pattern
 LONGEST_VALUE: Final = 1024
 MOST_VALUES: Final = 1000
+MOST_LARGE_PATTERNS: Final = 3  # of a rule: each takes a tenth of a second to read
 
 
 class Operator(StrEnum):
@@ -58,6 +59,7 @@ ORDER: Final[Mapping[Operator, Callable[[object, object], bool]]] = {
     Operator.AT_MOST: lambda a, b: a <= b,  # type: ignore[operator]  # as above
 }
 
+_MEDIUM: Final = 1024 * 1024  # bytes
 _VERSION: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,7}")
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _EXAMPLES: Final[Mapping[MacroType, str]] = {
@@ -262,6 +264,17 @@ def _matches(pattern: str, any_case: bool, value: object) -> bool:
     return bool(_pattern(pattern, any_case).search(text))
 
 
+def is_large_pattern(pattern: str) -> bool:
+    """Tell whether a pattern needs more than a mebibyte."""
+    if _small_pattern(pattern, False) or _medium_pattern(pattern, False):
+        return False
+    try:
+        _compile_pattern(pattern, False, _MEDIUM)
+    except ValueError as error:
+        return "too large" in str(error)
+    return True
+
+
 def _pattern(expected: str, any_case: bool) -> "re2._Regexp[str]":
     """Return a compiled pattern. Raises ValueError if RE2 does not understand it.
 
@@ -286,12 +299,12 @@ def _small_pattern(expected: str, any_case: bool) -> "re2._Regexp[str] | None":
 @lru_cache(maxsize=32)
 def _medium_pattern(expected: str, any_case: bool) -> "re2._Regexp[str] | None":
     try:
-        return _compile_pattern(expected, any_case, 1024 * 1024)
+        return _compile_pattern(expected, any_case, _MEDIUM)
     except ValueError:
         return None
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=MOST_LARGE_PATTERNS)
 def _large_pattern(expected: str, any_case: bool) -> "re2._Regexp[str]":
     return _compile_pattern(expected, any_case, 8 * 1024 * 1024)
 

@@ -6,7 +6,7 @@ US out, not everybody whose country is unknown; for those there is `exists`.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -27,11 +27,14 @@ from postbacks.callbacks.macros.problems import Problems, nearest
 from postbacks.callbacks.macros.value import RenderScope, present, text_of
 from postbacks.callbacks.rules.comparisons import (
     ALIASES,
+    LONGEST_PATTERN,
+    MOST_LARGE_PATTERNS,
     OPERATORS,
     ORDER,
     ComparedField,
     Operator,
     Test,
+    is_large_pattern,
     members_of,
     test_of,
 )
@@ -215,6 +218,8 @@ def compile_conditions(data: Mapping[str, object], *, is_stored: bool = False) -
             0, f"Write a list of at most {MOST_CONDITIONS} conditions."
         )
         raise TemplateError(errors)
+    if not is_stored:
+        _check_patterns(lines, f"conditions.{join}", errors)
     compiled = [
         _condition(line, f"conditions.{join}.{index}", errors, is_stored=is_stored)
         for index, line in enumerate(lines)
@@ -229,6 +234,24 @@ def compile_conditions(data: Mapping[str, object], *, is_stored: bool = False) -
     return Conditions(
         tuple(condition for condition in compiled if condition is not None), join is Join.ANY
     )
+
+
+def _check_patterns(lines: Sequence[object], path: str, errors: list[RuleError]) -> None:
+    """Refuse many large patterns before they are read. Raises TemplateError."""
+    large = 0
+    for index, line in enumerate(lines):
+        if not isinstance(line, Mapping) or line.get("operator") != Operator.MATCHES:
+            continue
+        pattern = line.get("value")
+        if isinstance(pattern, str) and len(pattern) <= LONGEST_PATTERN:
+            large += is_large_pattern(pattern)
+        if large > MOST_LARGE_PATTERNS:
+            Problems(f"{path}.{index}.value", errors).add(
+                0,
+                f"A rule has at most {MOST_LARGE_PATTERNS} large patterns. Repeat less, or shorter "
+                r"classes than \pL, or name values in a list.",
+            )
+            raise TemplateError(errors)
 
 
 def canonical_operator(operator: str) -> str:
