@@ -12,6 +12,7 @@ ALTER TABLE export ADD CONSTRAINT export_of_own_schedule
     FOREIGN KEY (organization_id, schedule_id) REFERENCES export_schedule (organization_id, id);
 SELECT protect_tenant_table('export_schedule', 'SELECT, INSERT, UPDATE, DELETE');
 """
+RELEASE = "ALTER TABLE export DROP CONSTRAINT export_of_own_schedule;"
 
 
 class Migration(migrations.Migration):
@@ -133,5 +134,5 @@ class Migration(migrations.Migration):
             model_name='exportschedule',
             constraint=models.UniqueConstraint(fields=('organization', 'folder'), name='one_export_schedule_per_folder', violation_error_message='Another schedule has this name: its files would mix.'),
         ),
-        migrations.RunSQL(PROTECT, migrations.RunSQL.noop),
+        migrations.RunSQL(PROTECT, RELEASE),
     ]

@@ -31,6 +31,12 @@ SELECT protect_tenant_table('alert_incident', 'SELECT, INSERT, UPDATE, DELETE');
 SELECT protect_tenant_table('alert_notice', 'SELECT, INSERT, UPDATE, DELETE');
 SELECT protect_tenant_table('alert_turn', 'SELECT, INSERT, UPDATE, DELETE');
 """
+RELEASE = """
+ALTER TABLE alert_notice
+    DROP CONSTRAINT notice_of_own_alert,
+    DROP CONSTRAINT notice_of_own_incident;
+ALTER TABLE alert_incident DROP CONSTRAINT incident_of_own_alert;
+"""
 
 
 class Migration(migrations.Migration):
@@ -186,5 +192,5 @@ class Migration(migrations.Migration):
             model_name='alertturn',
             constraint=models.UniqueConstraint(fields=('organization',), name='one_turn_per_organization'),
         ),
-        migrations.RunSQL(PROTECT, migrations.RunSQL.noop),
+        migrations.RunSQL(PROTECT, RELEASE),
     ]
