@@ -127,6 +127,9 @@ def start_due(now: datetime | None = None) -> None:
 
 def delete(schedule: ExportSchedule) -> None:
     """Delete a schedule with its history and what it has in the operator's folder."""
+    # Locked first, so that no worker starts its next file meanwhile.
+    if not ExportSchedule.objects.select_for_update().filter(pk=schedule.pk).exists():
+        return
     for export in Export.objects.filter(schedule=schedule):
         export.delete()
         transaction.on_commit(export.delete_files)

@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.core import mail
+from django.db import connection
 
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.delivery.http.destinations import parse_networks
@@ -25,7 +27,7 @@ from postbacks.models import Event, Export, ExportSchedule
 from postbacks.worker import tasks
 from tests import make
 from tests.api.calling import Answer, Program, owner_of
-from tests.database import as_role
+from tests.database import as_role, wait_for_a_lock
 from tests.object_store import BUCKET, KEY_ID, REGION, SECRET, Store, object_store
 from tests.workers import work_on_exports
 
@@ -378,6 +380,28 @@ def test_a_deleted_schedule_leaves_no_history_and_no_file(store: Store, settings
     assert deleted.status == 204
     assert owner_of(made).rows("exports") == []
     assert files_of(settings.EXPORT_DIR) == []
+
+
+def test_a_schedule_that_starts_a_file_is_deleted_with_it(store: Store) -> None:
+    made = make.make_tenant()
+    id_ = schedule(made, store).data["id"]
+
+    def delete() -> None:
+        try:
+            with tenant_of(made.organization.pk):
+                export_schedules.delete(ExportSchedule.objects.get(public_id=id_))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with tenant_of(made.organization.pk):
+            starting = ExportSchedule.objects.select_for_update().get(public_id=id_)
+            deleting = threads.submit(delete)
+            wait_for_a_lock()
+            export_schedules.run_now(starting)
+        deleting.result()
+
+    assert owner_of(made).rows("exports") == owner_of(made).rows("export-schedules") == []
 
 
 ZONES = (
