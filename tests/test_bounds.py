@@ -94,7 +94,7 @@ BOUNDS = {
     "open incidents of an alert": alert_rows.MOST_OPEN,
     "minutes that an alert looks back": alert_rows.LONGEST_MINUTES,
     "notices of an organization that are sent": sending.OF_EACH,
-    "days that ended incidents and notices": alert_rows.DAYS_KEPT,
+    "days that ended incidents and notices": alert_rows.INCIDENT_DAYS_KEPT,
     "rows of a file that is sent at once": MAX_ROWS,
     "saved views of a person": saved_views.MOST_OF_PERSON,
     "saved views that are shared": saved_views.MOST_SHARED,

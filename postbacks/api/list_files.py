@@ -83,7 +83,7 @@ class ListFiles(GenericViewSet):
         return None
 
     @property
-    def is_search_costly(self) -> bool:
+    def is_costly_search(self) -> bool:
         """Tell whether each row that is searched is looked up in another table."""
         return False
 

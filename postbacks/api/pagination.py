@@ -86,7 +86,7 @@ def keyset_list(rows: QuerySet, view: Any) -> KeysetList[Any]:
         searched=view.searched,
         kinds=view.kinds,
         seconds=view.search_seconds,
-        costly=view.is_search_costly,
+        costly=view.is_costly_search,
     )
 
 

@@ -50,6 +50,7 @@ _CODE = re.compile(r"[1-5][0-9]{2}")
 _COUNTS = re.compile(r"(?P<first>[0-9]{1,6})(?:(?P<more>\+)|-(?P<last>[0-9]{1,6}))?")
 _MOST_COUNTED = 10**9
 TEXT_SECONDS = 2.0  # in which a text is looked for at once
+COSTLY_FILTERS = ("outcome", "kind", "country")  # look at an attempt or the event of each postback
 _CODE_CLASS = re.compile(r"([1-5])xx")
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
 _IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
@@ -158,8 +159,7 @@ class PostbackSearch:
 
     @property
     def is_costly(self) -> bool:
-        """Tell whether each postback's attempts or event are looked up."""
-        return bool(self.outcome or self.kind or self.country)
+        return any(getattr(self, name) for name in COSTLY_FILTERS)
 
     @property
     def conditions(self) -> list[Q]:

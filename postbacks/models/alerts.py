@@ -15,7 +15,7 @@ MOST_ALERTS = 100  # of an organization
 MOST_EMAILS = 20  # of an alert
 MOST_OPEN = 50  # incidents of an alert at one time
 LONGEST_MINUTES = 1_440
-DAYS_KEPT = 90  # of ended incidents, and of notices
+INCIDENT_DAYS_KEPT = 90  # since their end; notices since they were made
 
 
 class AlertKind(models.TextChoices):

@@ -21,6 +21,7 @@ from apps_registry.addresses import parse_address
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import run
 from postbacks.models import Tidying, TouchpointKind
+from postbacks.models.alerts import INCIDENT_DAYS_KEPT
 from postbacks.models.refused_events import DAYS_KEPT
 from postbacks.values import identifiers
 
@@ -38,12 +39,12 @@ _DELETE_OLD_REPLAYS = (
     "WHERE finished_at < now() - interval '90 days' AND NOT EXISTS "
     "(SELECT FROM replay_part WHERE replay_id = replay.id) LIMIT %s)",
 )
-# An incident that stands stays, with its newest notices; its own notices leave with it.
+# An open incident stays, with its newest notices; one that ended leaves with all of them.
 _DELETE_OLD_INCIDENTS = (
     "DELETE FROM alert_notice WHERE id IN (SELECT id FROM alert_notice "
-    "WHERE created_at < now() - interval '90 days' AND ended_at IS NOT NULL LIMIT %s)",
+    "WHERE created_at < now() - make_interval(days => %s) AND ended_at IS NOT NULL LIMIT %s)",
     "DELETE FROM alert_incident WHERE id IN (SELECT id FROM alert_incident "
-    "WHERE cleared_at < now() - interval '90 days' LIMIT %s)",
+    "WHERE cleared_at < now() - make_interval(days => %s) LIMIT %s)",
 )
 
 MATCHED = timedelta(days=2)  # the longest window without an id, and a day until installs are final
@@ -142,8 +143,8 @@ def delete_old_replays(limit: int = 5_000) -> int:
 
 
 def delete_old_incidents(limit: int = 5_000) -> int:
-    """Delete a batch of alerts' incidents and notices, kept 90 days; return how many."""
-    return sum(run(statement, [limit]) for statement in _DELETE_OLD_INCIDENTS)
+    """Delete a batch of alerts' old incidents and notices; return how many."""
+    return sum(run(statement, [INCIDENT_DAYS_KEPT, limit]) for statement in _DELETE_OLD_INCIDENTS)
 
 
 def delete_old_repeats(limit: int = 5_000) -> int:

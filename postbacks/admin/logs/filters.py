@@ -21,6 +21,7 @@ from apps_registry.tenancy import Lifecycle
 from postbacks.delivery.outcome import Outcome
 from postbacks.insights.live import LiveKind, LiveSearch, identifiers_of_text
 from postbacks.insights.logs import (
+    COSTLY_FILTERS,
     AttemptCounts,
     EventSearch,
     PostbackSearch,
@@ -385,7 +386,7 @@ class PostbackFilter(TimedFilter):
 
     @property
     def is_costly_search(self) -> bool:
-        return not self.active_values.keys().isdisjoint(("outcome", "kind", "country"))
+        return not self.active_values.keys().isdisjoint(COSTLY_FILTERS)
 
     @property
     def can_be_replayed(self) -> bool:

@@ -22,6 +22,7 @@ from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
 from postbacks.delivery.outcome import Outcome
 from postbacks.insights.logs import (
+    COSTLY_FILTERS,
     TEXT_SECONDS,
     AttemptCounts,
     PostbackSearch,
@@ -293,8 +294,8 @@ class PostbackViewSet(OrganizationViewSet):
         return query.in_time(super().get_queryset())
 
     @property
-    def is_search_costly(self) -> bool:
-        return not self.query.validated_data.keys().isdisjoint(("outcome", "kind", "country"))
+    def is_costly_search(self) -> bool:
+        return not self.query.validated_data.keys().isdisjoint(COSTLY_FILTERS)
 
     @property
     def search_seconds(self) -> float | None:
