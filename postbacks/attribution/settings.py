@@ -38,6 +38,7 @@ COLUMNS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
     "most_touches_per_hour": ("most_touchpoints_per_hour", None),
 }
 
+_SHORT: Final = 32_768  # characters, of some sixty rows
 _LOAD = load_sql("postbacks.attribution", "load_settings")
 
 _Row = dict[str, Any]
@@ -57,7 +58,7 @@ def load_settings(apps: Iterable[AppKey]) -> dict[AppKey, SettingsByScope]:
         )
     }
     return {
-        (organization_id, app_id): _settings_by_scope(app_id, *rows[organization_id])
+        (organization_id, app_id): read_settings(app_id, *rows[organization_id])
         for organization_id, app_id in keys
     }
 
@@ -67,7 +68,15 @@ def every_level(settings: SettingsByScope) -> Iterable[Settings]:
     return (settings.app, *settings.partners.values(), *settings.links.values())
 
 
-@lru_cache(maxsize=1024)
+def read_settings(app_id: int, text: str, has_test_devices: bool) -> SettingsByScope:
+    """Return an app's settings out of those of its organization, as JSON.
+
+    Few long texts are kept: an organization may have thousands of links and of apps.
+    """
+    known = _known_short if len(text) <= _SHORT else _known_long
+    return known(app_id, text, has_test_devices)
+
+
 def _settings_by_scope(app_id: int, text: str, has_test_devices: bool) -> SettingsByScope:
     rows = _rows.decode(text)
     app = Settings()
@@ -85,6 +94,10 @@ def _settings_by_scope(app_id: int, text: str, has_test_devices: bool) -> Settin
         if isinstance(row["link_id"], int) and row["link_app_id"] == app_id
     }
     return SettingsByScope(app, partners, links, has_test_devices)
+
+
+_known_short = lru_cache(maxsize=1024)(_settings_by_scope)
+_known_long = lru_cache(maxsize=16)(_settings_by_scope)
 
 
 def _of_partner(rows: list[_Row], app: Settings, app_id: int, partner_id: object) -> Settings:

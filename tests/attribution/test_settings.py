@@ -1,5 +1,7 @@
 """Which settings hold for a touchpoint: of its link, its partner, the app, or everywhere."""
 
+import json
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -9,7 +11,7 @@ import pytest
 from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
 from postbacks.attribution.evidence import CandidateTouchpoint, Settings, SettingsByScope
-from postbacks.attribution.settings import load_settings
+from postbacks.attribution.settings import load_settings, read_settings
 from postbacks.infrastructure.database import roles
 from tests import database
 from tests.make import Tenant, make_link, make_tenant
@@ -93,3 +95,17 @@ def test_a_change_holds_at_once() -> None:
     after = settings_of(gem).app.click_window
 
     assert (before, after) == (timedelta(hours=2), timedelta(days=7))
+
+
+def test_the_settings_of_many_links_are_not_kept_for_each_app() -> None:
+    rows = [
+        {"app_id": None, "partner_id": None, "link_id": n, "link_app_id": 0} for n in range(900)
+    ]
+    tracemalloc.start()
+    try:
+        for app_id in range(1, 300):
+            read_settings(app_id, json.dumps(rows), has_test_devices=False)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 3_000_000
