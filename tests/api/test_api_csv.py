@@ -100,6 +100,8 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
     owner_of(tenant).post("replays", {"filter": {}})
     owner_of(tenant).post("exports", {"list": "events"})
     owner_of(tenant).post("alerts", {"kind": "no_events"})
+    view = {"list": "postbacks", "name": "Failed", "filters": {"status": "failed"}, "shared": True}
+    owner_of(tenant).post("saved-views", view)
     listed = {"partner": str(partner.public_id), "ids": ["a"]}
     owner_of(tenant).post("discrepancies", listed)
     make.make_invitation(tenant.organization)

@@ -64,8 +64,19 @@ _STAYING_COLUMNS = {
     "touchpoint_key": ("kind",),
     "test_send": ("definition",),
     "dry_run_job": ("definition", "skipped", "not_matched"),
-    "discrepancy": ("event_name", "id_kind", "asked_by", "counts", "their_money", "our_money"),
-    "export": ("list_name", "title", "asked_by", "failure", "file_name"),
+    "discrepancy": (
+        "event_name",
+        "id_kind",
+        "asked_by",
+        "counts",
+        "failure",
+        "their_money",
+        "our_money",
+    ),
+    "export": (
+        *("list_name", "title", "asked_by", "failure", "file_name", "key", "folder_path"),
+        *("upload_id", "upload_parts"),
+    ),
 }
 STAYS = {f"{table}.{column}" for table, columns in _STAYING_COLUMNS.items() for column in columns}
 _SEARCHED_COLUMNS = {

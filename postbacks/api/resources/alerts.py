@@ -152,7 +152,7 @@ class AlertIncidentSerializer(RowSerializer):
     """The time from when an alert was raised for one subject until it was over."""
 
     subject = serializers.CharField(source="label", read_only=True)
-    clear_reason = EmptyAsNullField(read_only=True)
+    clear_reason = EmptyAsNullField(read_only=True, allow_null=True)
 
     class Meta:
         model = AlertIncident
@@ -166,8 +166,8 @@ class AlertIncidentSerializer(RowSerializer):
 class AlertNoticeSerializer(RowSerializer):
     """A notice on one channel. Its id is the `webhook-id` of the callback."""
 
-    incident = PublicIdField(read_only=True)
-    error = EmptyAsNullField(read_only=True)
+    incident = PublicIdField(read_only=True, allow_null=True)
+    error = EmptyAsNullField(read_only=True, allow_null=True)
 
     class Meta:
         model = AlertNotice
