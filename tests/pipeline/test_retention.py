@@ -8,9 +8,17 @@ from pytest_django import Settings
 
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
-from postbacks.models import HeldPostback, HeldReason, JobAction, PostbackJob
+from postbacks.models import (
+    AlertIncident,
+    AlertNotice,
+    HeldPostback,
+    HeldReason,
+    JobAction,
+    PostbackJob,
+)
 from postbacks.privacy import retention
 from tests import make
+from tests.alerts.scenes import incidents_of, make_standing_alert, notices_of
 from tests.database import as_role
 from tests.pipeline.aged import touched, touched_at
 
@@ -56,6 +64,28 @@ def test_names_leave_with_their_touchpoints() -> None:
         names, repeats = retention.delete_old_touchpoint_keys(), retention.delete_old_repeats()
 
     assert (names, repeats) == (3, 1)
+
+
+def test_incidents_leave_ninety_days_after_their_end_and_notices_after_they_were_made() -> None:
+    gem = make.make_tenant()
+    rule = make.make_tenant_rule(gem)
+    old = datetime.now(UTC) - timedelta(days=91)
+    with tenant(gem.organization.pk):
+        make_standing_alert(rule)
+        AlertIncident.objects.update(raised_at=old)
+    left = []
+    for change in (
+        lambda: AlertNotice.objects.update(ended_at=old),
+        lambda: AlertNotice.objects.update(created_at=old),
+        lambda: AlertIncident.objects.update(cleared_at=old),
+    ):
+        with tenant(gem.organization.pk):
+            change()
+        with as_role(roles.WORKER):
+            retention.delete_old_incidents()
+        left.append((len(incidents_of(gem)), len(notices_of(gem))))
+
+    assert left == [(1, 1), (1, 0), (0, 0)]
 
 
 def test_held_ones_and_jobs_leave_with_what_they_are_about(settings: Settings) -> None:
