@@ -44,7 +44,7 @@ class ExportScheduleForm(TenantForm):
     class Meta:
         model = ExportSchedule
         fields: ClassVar[list[str]] = [
-            *("name", "list_name", "filters", "format", "interval", "is_on", "target"),
+            *("name", "list_name", "filters", "format", "interval", "enabled", "target"),
             *("endpoint", "region", "bucket", "prefix", "access_key_id"),
         ]
 
@@ -101,7 +101,7 @@ class ExportScheduleAdmin(CreatedColumn, TenantAdmin):
         (
             None,
             {
-                "fields": ["name", "list_name", "filters", "format", "interval", "is_on"],
+                "fields": ["name", "list_name", "filters", "format", "interval", "enabled"],
                 "description": "Each file has the rows that came in one hour or day, by the time "
                 "when they arrived here, so that none is ever late. Each has a name of its own, "
                 "and an export that is made again writes over it.",
@@ -186,8 +186,8 @@ class ExportScheduleAdmin(CreatedColumn, TenantAdmin):
     def state(self, row: ExportSchedule) -> SafeString:
         if row.failing_since is not None:
             return badge("Failing", Tone.BAD)
-        return badge("On", Tone.GOOD) if row.is_on else badge("Off", Tone.STILL)
+        return badge("On", Tone.GOOD) if row.enabled else badge("Off", Tone.STILL)
 
     @admin.display(description="next file", ordering="due_at")
     def next_file(self, row: ExportSchedule) -> datetime | None:
-        return row.due_at if row.is_on else None
+        return row.due_at if row.enabled else None

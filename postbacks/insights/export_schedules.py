@@ -45,7 +45,7 @@ CAUGHT_UP = KEPT_FOR  # periods that ended before are not made, if no worker ran
 _QUARTER = timedelta(minutes=15)  # all zones are apart by whole ones
 _DAY = timedelta(days=1)
 _DUE = """
-SELECT organization_id, id FROM export_schedule WHERE is_on AND due_at <= now()
+SELECT organization_id, id FROM export_schedule WHERE enabled AND due_at <= now()
 ORDER BY due_at LIMIT 100
 """
 _UNNOTIFIED = """
@@ -107,7 +107,7 @@ def save(schedule: ExportSchedule, *, secret: str = "") -> None:
     if before is None:
         schedule.created_by = current_actor().name
     is_new = before is None or before.interval != schedule.interval
-    if is_new or (before is not None and schedule.is_on and not before.is_on):
+    if is_new or (before is not None and schedule.enabled and not before.enabled):
         zone = zone_of(schedule.organization_id)
         _, schedule.next_period_at = last_period(datetime.now(UTC), schedule.interval, zone)
         end = next_boundary(schedule.next_period_at, schedule.interval, zone)
@@ -120,7 +120,7 @@ def start_due(now: datetime | None = None) -> None:
     for organization_id, schedule_id in rows(_DUE, {}):
         with tenant(organization_id):
             due = ExportSchedule.objects.select_for_update(skip_locked=True)
-            schedule = due.filter(pk=schedule_id, is_on=True).first()
+            schedule = due.filter(pk=schedule_id, enabled=True).first()
             if schedule is not None:
                 _start_next(schedule, now or datetime.now(UTC))
 

@@ -60,7 +60,7 @@ SELECT EXISTS (
     )
     OR EXISTS (SELECT FROM export WHERE expires_at < now())
     OR EXISTS (SELECT FROM export WHERE upload_id <> '' AND status <> 'running')
-    OR EXISTS (SELECT FROM export_schedule WHERE is_on AND due_at <= now())
+    OR EXISTS (SELECT FROM export_schedule WHERE enabled AND due_at <= now())
 """
 _SIZES = """
 SELECT coalesce(sum(size) FILTER (WHERE organization_id = %(organization)s), 0),

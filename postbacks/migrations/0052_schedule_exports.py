@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
                 ('bucket', models.CharField(blank=True, help_text='For example gem-harbor-analytics.', max_length=63, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9.-]+[a-z0-9]$', "A bucket's name has 3 to 63 small letters, digits, dots and hyphens.")])),
                 ('prefix', models.CharField(blank=True, help_text='What all names in the bucket begin with, for example raw/postbacks/. May be empty.', max_length=200, validators=[django.core.validators.RegexValidator('^(?!.*(^|/)\\.{0,2}/)[A-Za-z0-9._=/-]+/$', 'A prefix has letters, digits and . _ = - in parts that end with a slash, for example raw/postbacks/.')])),
                 ('access_key_id', models.CharField(blank=True, help_text='Of a user of the store who may write there and nothing else.', max_length=128, validators=[django.core.validators.RegexValidator('^[!-+0-~.-]+$', 'An access key ID has no blanks, commas or slashes.')], verbose_name='access key ID')),
-                ('is_on', models.BooleanField(default=True, help_text='Off: no file is made.', verbose_name='on')),
+                ('enabled', models.BooleanField(default=True, help_text='Off: no file is made.', verbose_name='on')),
                 ('created_by', models.CharField(blank=True, editable=False, max_length=255)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
                 ('next_period_at', models.DateTimeField(editable=False)),
@@ -120,7 +120,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='exportschedule',
-            index=models.Index(condition=models.Q(('is_on', True)), fields=['due_at'], name='export_schedule_due'),
+            index=models.Index(condition=models.Q(('enabled', True)), fields=['due_at'], name='export_schedule_due'),
         ),
         migrations.AddIndex(
             model_name='exportschedule',

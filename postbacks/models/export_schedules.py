@@ -52,7 +52,7 @@ class ExportSchedule(SealedSecret):
 
     audited: ClassVar[tuple[str, ...]] = (
         *("name", "list_name", "filters", "format", "interval", "target", "endpoint", "region"),
-        *("bucket", "prefix", "access_key_id", "is_on"),
+        *("bucket", "prefix", "access_key_id", "enabled"),
     )
     audited_secrets = ("sealed",)
 
@@ -141,7 +141,7 @@ class ExportSchedule(SealedSecret):
         ],
         help_text="Of a user of the store who may write there and nothing else.",
     )
-    is_on = models.BooleanField("on", default=True, help_text="Off: no file is made.")
+    enabled = models.BooleanField("on", default=True, help_text="Off: no file is made.")
     created_by = models.CharField(max_length=255, blank=True, editable=False)
     created_at = models.DateTimeField("created", default=timezone.now, editable=False)
     next_period_at = models.DateTimeField(editable=False)
@@ -164,7 +164,7 @@ class ExportSchedule(SealedSecret):
             ),
         ]
         indexes = [
-            models.Index(fields=["due_at"], condition=Q(is_on=True), name="export_schedule_due"),
+            models.Index(fields=["due_at"], condition=Q(enabled=True), name="export_schedule_due"),
             models.Index(
                 fields=["id"],
                 condition=Q(failing_since__isnull=False) & Q(notified_at=None),

@@ -18,7 +18,7 @@ FORM = {
     "filters": "event_name=purchase",
     "format": "csv",
     "interval": "daily",
-    "is_on": "on",
+    "enabled": "on",
     "target": "s3",
     "endpoint": "https://s3.eu-central-1.amazonaws.com",
     "region": "eu-central-1",
@@ -47,7 +47,7 @@ def test_a_schedule_is_set_up_run_and_deleted_with_its_history() -> None:
     assert "There is none yet" in page
 
     started = browser.post(f"{LIST}{schedule.pk}/run/", follow=True)
-    browser.post(address, {**FORM, "secret": "", "is_on": ""})
+    browser.post(address, {**FORM, "secret": "", "enabled": ""})
     followed = browser.get(address).content.decode()
 
     with tenant(made.organization.pk):
@@ -55,7 +55,7 @@ def test_a_schedule_is_set_up_run_and_deleted_with_its_history() -> None:
         schedule.refresh_from_db()
     assert export.key in started.content.decode()
     assert export.key in followed
-    assert (schedule.is_on, schedule.reveal()) == (False, FORM["secret"])
+    assert (schedule.enabled, schedule.reveal()) == (False, FORM["secret"])
     assert export.filters.startswith("event_name=purchase&since=")
     assert browser.post(f"{LIST}{schedule.pk}/delete/", {"post": "yes"}).status_code == 302
     with tenant(made.organization.pk):

@@ -359,6 +359,19 @@ def test_a_secret_is_never_answered_and_has_to_be_entered_again_for_another_addr
     assert row.folder == "renamed"
 
 
+def test_schedules_are_listed_all_or_by_whether_they_are_on(store: Store) -> None:
+    made = make.make_tenant()
+    for name, enabled in (("On", True), ("Off", False)):
+        assert schedule(made, store, name=name, enabled=enabled).status == 201
+
+    listed = [
+        {row["name"] for row in owner_of(made).rows(f"export-schedules{query}")}
+        for query in ("", "?enabled=true", "?enabled=false")
+    ]
+
+    assert listed == [{"On", "Off"}, {"On"}, {"Off"}]
+
+
 def test_of_two_names_that_make_one_folder_the_second_is_refused(store: Store) -> None:
     made = make.make_tenant()
     schedule(made, store, name="All events")

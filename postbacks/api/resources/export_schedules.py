@@ -50,7 +50,7 @@ class ExportScheduleSerializer(RowSerializer):
         model = ExportSchedule
         fields = (
             *("id", "name", "list", "filter", "format", "interval", "target", "endpoint", "region"),
-            *("bucket", "prefix", "access_key_id", "secret_access_key", "has_secret", "is_on"),
+            *("bucket", "prefix", "access_key_id", "secret_access_key", "has_secret", "enabled"),
             *("created_by", "created_at", "next_period_at", "due_at", "failing_since"),
         )
         read_only_fields = ("created_by", "created_at", "next_period_at", "due_at", "failing_since")
@@ -80,7 +80,7 @@ class ExportScheduleSerializer(RowSerializer):
 class ExportScheduleQuery(PageQuery):
     """Filters of scheduled exports."""
 
-    is_on = serializers.BooleanField(required=False)
+    enabled = serializers.BooleanField(required=False)
 
 
 class ExportScheduleViewSet(RegistryViewSet):
