@@ -189,17 +189,11 @@ class AlertQuery(PageQuery):
     """Filters of alerts."""
 
     kind = serializers.ChoiceField(AlertKind.choices, required=False)
-    enabled = serializers.BooleanField(required=False, allow_null=True, default=None)
+    enabled = serializers.BooleanField(required=False)
     app = IdFilter(App)
     partner = IdFilter(Partner)
     rule = IdFilter(CallbackRule)
     lookups = {"app": "app_id", "partner": "partner_id", "rule": "rule_id"}
-
-    def narrow(self, rows: Any) -> Any:
-        """Return the rows that the filters leave."""
-        if self.validated_data.get("enabled") is None:
-            self.validated_data.pop("enabled", None)
-        return super().narrow(rows)
 
 
 class AlertIncidentQuery(PageQuery):
@@ -207,8 +201,6 @@ class AlertIncidentQuery(PageQuery):
 
     open = serializers.BooleanField(
         required=False,
-        allow_null=True,
-        default=None,
         help_text="Only open ones, or only those that ended.",
     )
 
