@@ -52,6 +52,7 @@ def test_a_postback_has_the_contracts_shape(tenant) -> None:
                 "kind": "auto",
                 "started_at": "2026-05-04T10:00:01.000Z",
                 "duration_ms": 12,
+                "timings": None,
                 "outcome": "failed",
                 "status_code": 500,
                 "error": "server_error",

@@ -194,6 +194,7 @@ def frozen(backend: int, *, with_others: bool = True) -> Iterator[None]:
 
 
 def backend_of_thread() -> int:
+    connection.close()  # one that has reached its age is replaced by the next request
     connection.ensure_connection()
     return int(connection.connection.info.backend_pid)
 
