@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
+from postbacks.admin.logs.http_exchange import request_view
 from postbacks.admin.logs.postback_detail import attempt_view
 from postbacks.callbacks.rules.versions import save_rule
 from postbacks.infrastructure.database.roles import WORKER
@@ -173,6 +174,16 @@ def test_a_row_opens_to_a_piece_of_a_page(story: Story) -> None:
     html = piece.content.decode()
     assert "<html" not in html
     assert "curl --request GET https://ads.example.com" in html
+
+
+@pytest.mark.parametrize("url", ["https://a.example/?q={1,2}", "https://a.example/?q=[1-9]"])
+def test_a_copied_command_sends_one_request_to_an_address_with_braces(url: str) -> None:
+    plain, odd = (request_view({"method": "GET", "url": it}) for it in ("https://a.example/", url))
+
+    assert plain
+    assert plain.curl == "curl --request GET https://a.example/"
+    assert odd
+    assert odd.curl == f"curl --globoff --request GET '{url}'"
 
 
 def _skip_for(story: Story, url: str, *, corrected: str = "") -> str:

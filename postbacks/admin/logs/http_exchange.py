@@ -36,7 +36,9 @@ class RequestView:
     @property
     def curl(self) -> str:
         """Return the request as a command for a shell, with `•••` where secrets were."""
-        parts = ["curl", "--request", self.method, shlex.quote(self.url)]
+        # curl would take braces and brackets for several addresses.
+        as_it_is = ["--globoff"] if set("{}[]") & set(self.url) else []
+        parts = ["curl", *as_it_is, "--request", self.method, shlex.quote(self.url)]
         for header in self.headers:
             parts += ["\\\n  --header", shlex.quote(f"{header.name}: {header.value}")]
         if self.body:
