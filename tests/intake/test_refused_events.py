@@ -44,7 +44,7 @@ PERSONAL = {
     "params": {"email": "anna@example.com", "phone": 4917012345678, "nested": {"name": "Anna"}},
 }
 SECRETS = (
-    *(IDFA, IDFA.lower(), "anna", "203.0.113.77", "Pixel", "Cj0KCQiA", "3372", "secretgclid"),
+    *(IDFA, IDFA.lower(), "anna", "203.0.113.77", "Pixel", "Cj0KCQiA", ".3372-", "secretgclid"),
     *("4917012345678", "Anna"),
 )
 
