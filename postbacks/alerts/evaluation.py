@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
-from apps_registry.models import Membership, Organization
+from apps_registry.models import Organization
 from apps_registry.tenancy import current_organization, tenant
 from postbacks.alerts import notices
 from postbacks.alerts.evidence import EvidenceReader, Observation, Observed
@@ -29,6 +29,7 @@ from postbacks.alerts.judging import (
     next_step,
 )
 from postbacks.alerts.kinds import SCOPES, kind_of, limits_of, topic_of
+from postbacks.alerts.saving import member_addresses
 from postbacks.alerts.wording import incident_detail
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import Alert, AlertIncident, AlertTopic, AlertTurn, ClearReason
@@ -42,14 +43,14 @@ LONGEST_READ_MS: Final = 2_000
 
 _NEXT_TURN = load_sql("postbacks.alerts", "next_turn")
 _IS_ANY_DUE = """
-SELECT EXISTS (SELECT FROM alert_turn WHERE judged_at <= now() - interval '30 seconds')
+SELECT EXISTS (SELECT FROM alert_turn WHERE judged_at <= now() - make_interval(secs => %s))
 """
 
 
 def is_any_due() -> bool:
     """Tell whether an organization's alerts are to be judged."""
     with connection.cursor() as cursor:
-        cursor.execute(_IS_ANY_DUE)
+        cursor.execute(_IS_ANY_DUE, [JUDGED_EVERY.total_seconds()])
         return bool(cursor.fetchone()[0])
 
 
@@ -89,7 +90,7 @@ def judge_alerts(*, after_id: int, now: datetime, share: float) -> int:
     if organization is None:
         return 0
     reader = EvidenceReader(now, ZoneInfo(organization.time_zone))
-    run = _JudgingRun(reader, _addresses(organization))
+    run = _JudgingRun(reader, frozenset(member_addresses()))
     alerts = Alert.objects.filter(enabled=True, pk__gt=after_id).order_by("pk")
     for alert_id in list(alerts.values_list("pk", flat=True)):
         _judge_apart(alert_id, run)
@@ -117,11 +118,6 @@ class _JudgingRun:
 def _organization() -> Organization | None:
     rows = Organization.objects.filter(pk=current_organization() or 0, removed_at=None)
     return rows.first()
-
-
-def _addresses(organization: Organization) -> frozenset[str]:
-    members = Membership.objects.filter(organization=organization, user__is_active=True)
-    return frozenset(members.values_list("user__email", flat=True))
 
 
 def _judge_apart(alert_id: int, run: _JudgingRun) -> None:
@@ -205,7 +201,11 @@ def _raise(alert: Alert, observation: Observation, verdict: Verdict, run: _Judgi
     )
     _see(incident, observation, verdict, run.now)
     incident.save()
-    topic = topic_of(kind_of(alert), verdict.level)
+    _tell_raised(alert, incident, run)
+
+
+def _tell_raised(alert: Alert, incident: AlertIncident, run: _JudgingRun) -> None:
+    topic = topic_of(kind_of(alert), incident.level)
     notices.tell_raised(alert, incident, topic, now=run.now, zone=run.zone)
 
 
@@ -233,8 +233,7 @@ def _move(
         case Step.FORGET:
             _clear(alert, incident, ClearReason.TOO_LITTLE_DATA, run)
     if step is Step.RAISE_LEVEL:
-        topic = topic_of(kind_of(alert), verdict.level)
-        notices.tell_raised(alert, incident, topic, now=run.now, zone=run.zone)
+        _tell_raised(alert, incident, run)
 
 
 def _see(

@@ -3,7 +3,7 @@
 So a change is told once, whatever dies when: it was committed with its notices or not at all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -34,29 +34,25 @@ def tell_raised(
 ) -> None:
     """Queue notices that an incident was raised, or raised further."""
     _drop(AlertNotice.objects.filter(incident=incident, status=NoticeStatus.HELD), now)
-    for channel in channels_of(alert):
-        _queue(alert, incident, topic, channel, now=now, zone=zone)
+    _queue(alert, incident, topic, channels_of(alert), now=now, zone=zone)
 
 
 def tell_cleared(
     alert: Alert, incident: AlertIncident, topic: AlertTopic, *, now: datetime, zone: ZoneInfo
 ) -> None:
     """Queue notices that an incident is over, where it was told that it began."""
+    told_by = []
     for channel in channels_of(alert):
-        told = AlertNotice.objects.filter(incident=incident, channel=channel)
-        held = told.filter(status=NoticeStatus.HELD)
-        was_told = told.exclude(status__in=[NoticeStatus.HELD, NoticeStatus.DROPPED]).exists()
-        _drop(held, now)
-        if was_told:
-            _queue(alert, incident, topic, channel, now=now, zone=zone)
+        notices = AlertNotice.objects.filter(incident=incident, channel=channel)
+        if notices.exclude(status__in=[NoticeStatus.HELD, NoticeStatus.DROPPED]).exists():
+            told_by.append(channel)
+        _drop(notices.filter(status=NoticeStatus.HELD), now)
+    _queue(alert, incident, topic, told_by, now=now, zone=zone)
 
 
 def tell_test(alert: Alert, *, now: datetime) -> list[AlertNotice]:
     """Queue a test notice on each channel; quiet hours don't hold it."""
-    return [
-        _queue(alert, None, AlertTopic.TEST, channel, now=now, zone=None)
-        for channel in channels_of(alert)
-    ]
+    return _queue(alert, None, AlertTopic.TEST, channels_of(alert), now=now, zone=None)
 
 
 def drop_waiting(alert: Alert, *, now: datetime) -> None:
@@ -64,12 +60,10 @@ def drop_waiting(alert: Alert, *, now: datetime) -> None:
     _drop(AlertNotice.objects.filter(alert=alert, status__in=_WAITING), now)
 
 
-def channels_of(alert: Alert) -> Iterator[NoticeChannel]:
-    """Yield the channels on which an alert tells."""
-    if alert.emails:
-        yield NoticeChannel.EMAIL
-    if alert.webhook_url:
-        yield NoticeChannel.CALLBACK
+def channels_of(alert: Alert) -> list[NoticeChannel]:
+    """Return the channels on which an alert tells."""
+    by_channel = {NoticeChannel.EMAIL: alert.emails, NoticeChannel.CALLBACK: alert.webhook_url}
+    return [channel for channel, receiver in by_channel.items() if receiver]
 
 
 def incident_path(alert: Alert) -> str:
@@ -81,27 +75,32 @@ def _queue(
     alert: Alert,
     incident: AlertIncident | None,
     topic: AlertTopic,
-    channel: NoticeChannel,
+    channels: Sequence[NoticeChannel],
     *,
     now: datetime,
     zone: ZoneInfo | None,
-) -> AlertNotice:
+) -> list[AlertNotice]:
+    """Queue a notice on each channel, all with the same content."""
+    if not channels:
+        return []
     held_until = (
         end_of_quiet(now.astimezone(zone), alert.quiet_from, alert.quiet_until) if zone else None
     )
-    notice = AlertNotice(
-        public_id=uuid4(),
-        alert=alert,
-        incident=incident,
-        topic=topic,
-        channel=channel,
-        status=NoticeStatus.HELD if held_until else NoticeStatus.PENDING,
-        created_at=now,
-        due_at=held_until.astimezone(UTC) if held_until else now,
-        body=msgspec.json.encode(_content(alert, incident, topic, now)).decode(),
-    )
-    notice.save()
-    return notice
+    body = msgspec.json.encode(_content(alert, incident, topic, now)).decode()
+    return [
+        AlertNotice.objects.create(
+            public_id=uuid4(),
+            alert=alert,
+            incident=incident,
+            topic=topic,
+            channel=channel,
+            status=NoticeStatus.HELD if held_until else NoticeStatus.PENDING,
+            created_at=now,
+            due_at=held_until.astimezone(UTC) if held_until else now,
+            body=body,
+        )
+        for channel in channels
+    ]
 
 
 def _drop(notices: Any, now: datetime) -> None:

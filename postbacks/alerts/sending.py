@@ -19,7 +19,7 @@ import msgspec
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
 
-from apps_registry.mail_text import one_line
+from apps_registry.mail_text import mail_to_all, one_line
 from apps_registry.models import Membership
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.delivery.attempt import USER_AGENT, signature_headers
@@ -192,11 +192,10 @@ def _mail(together: Sequence[ClaimedNotice], addresses: Sequence[str]) -> EmailM
     body = "\n\n".join(text for _, text in texts)
     condition = contents[0]["data"]["alert"]["condition"]
     link = contents[0]["data"]["url"]
-    return EmailMessage(
+    return mail_to_all(
+        addresses,
         subject=f"[Postbacks] {subject}",
         body=f"{body}\n\nThe alert: {condition}\n\n{link}\n",
-        to=list(addresses[:1]),
-        bcc=list(addresses[1:]),  # members need not learn each other's addresses from a mail
     )
 
 

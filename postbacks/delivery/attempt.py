@@ -225,7 +225,7 @@ def _result(
         fingerprint=first_fingerprint or fingerprint,
         wait_seconds=wait,
         suspend_rule=verdict.suspend_rule,
-        uses_up_try=reply.error is None or reply.error is not TransportFailure.PROXY,
+        uses_up_try=reply.error is not TransportFailure.PROXY,
     )
 
 

@@ -314,7 +314,7 @@ class Shares:
     def try_begin(self, lane: Lane, jobs: Sequence[int]) -> int:
         """Begin the first of a lane's next jobs, as many as have room, and return their number."""
         state = self._state_of(lane)
-        room = self._room_of_quick(lane) if state.is_quick else self._may_begin(lane, state)
+        room = self._room(lane, state)
         if room > 0:
             self._begin(lane, jobs[:room], state)
         return min(len(jobs), max(0, room))
@@ -355,7 +355,7 @@ class Shares:
 
     def may_begin(self, lane: Lane) -> bool:
         """Tell whether a lane may have one more request open now."""
-        return self._may_begin(lane, self._state_of(lane))
+        return self._room(lane, self._state_of(lane)) > 0
 
     def _limit(self, lane: Lane, state: _LaneState) -> int:
         if state.is_hanging:
@@ -363,19 +363,22 @@ class Shares:
         most = max(1, most_of_one_lane(self.capacity))
         if not state.is_known:
             return most
-        seconds = state.seconds
         if state.is_quick:
             return self._share_of_quick(lane)
+        seconds = state.seconds
         fitting = max(1, self._share if seconds <= _QUICK_SECONDS else int(self._share / seconds))
         return max(fitting, most) if self.free > 7 * (self.capacity // 8) else fitting
 
+    def _room(self, lane: Lane, state: _LaneState) -> int:
+        """Return how many more requests a lane may have open now: at most one if it is slow."""
+        return self._room_of_quick(lane) if state.is_quick else int(self._may_begin(lane, state))
+
     def _may_begin(self, lane: Lane, state: _LaneState) -> bool:
+        """Tell whether a lane that is not quick may have one more request open now."""
         free, eighth = self.capacity - self._total, self.capacity // 8
         jobs = self._open.get(lane)
         if free <= 0 or (jobs and len(jobs) >= self._limit(lane, state)):
             return False
-        if state.is_quick:
-            return self._room_of_quick(lane) > 0
         if free <= 2 * eighth:
             return False
         if state.is_hanging:

@@ -424,12 +424,12 @@ class Pump:
                 ended.append(self._ended.popleft())
         if not ended:
             return
-        is_urgent = False
         for job, result, _ in ended:
             self._finished.put((job.lease, result))
-            is_urgent = (
-                is_urgent or result.suspend_rule or not self._lanes.is_behind(job.lease.lane)
-            )
+        is_urgent = any(
+            result.suspend_rule or not self._lanes.is_behind(job.lease.lane)
+            for job, result, _ in ended
+        )
         self._notify(is_urgent=is_urgent)
         self._lanes.end_all([(job, is_timeout) for job, _, is_timeout in ended])
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps_registry.audit.audited_model import AuditedQuerySet
-from apps_registry.mail_text import one_line
+from apps_registry.mail_text import mail_to_all, one_line
 from apps_registry.models import Membership
 from apps_registry.roles import Role
 from apps_registry.tenancy import current_organization, tenant
@@ -110,7 +110,8 @@ def _warning(
     page = reverse("admin:postbacks_callbackrule_change", args=[rule.pk])
     name = one_line(rule.name)
     since = timezone.localtime(failure.failing_since)
-    return EmailMessage(
+    return mail_to_all(
+        addresses,
         subject=f"Callback rule failing: {name}",
         body=(
             f"Nothing of the callback rule “{name}” was delivered since "
@@ -122,15 +123,14 @@ def _warning(
             "starts the count anew.\n\n"
             f"{settings.PUBLIC_URL}{page}\n"
         ),
-        to=addresses[:1],
-        bcc=addresses[1:],
     )
 
 
 def _mail(rule: CallbackRule, addresses: list[str]) -> EmailMessage:
     page = reverse("admin:postbacks_callbackrule_change", args=[rule.pk])
     name = one_line(rule.name)
-    return EmailMessage(
+    return mail_to_all(
+        addresses,
         subject=f"Callback rule suspended: {name}",
         body=(
             f"The callback rule “{name}” sends nothing any more: {suspension_reason(rule)}.\n\n"
@@ -140,8 +140,6 @@ def _mail(rule: CallbackRule, addresses: list[str]) -> EmailMessage:
             f"callback-rules/{rule.public_id}/held; until then all stay held.\n\n"
             f"{settings.PUBLIC_URL}{page}\n"
         ),
-        to=addresses[:1],
-        bcc=addresses[1:],  # owners need not learn each other's addresses from a mail
     )
 
 

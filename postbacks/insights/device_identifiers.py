@@ -170,12 +170,12 @@ def find_devices(text: str) -> list[FoundDevice]:
     ]
 
 
-def ids_behind(text: str, devices: Sequence[FoundDevice]) -> list[str]:
-    """Return the ids whose digest a text is, as an event of one of the devices has them."""
+def ids_behind(text: str) -> list[str]:
+    """Return the ids whose digest a text is, as an event of a device that had them says."""
     if not identifiers.digest_name(text):
         return []
     numbers = identifiers.searched_numbers(text).keys()
-    for device in devices[:3]:
+    for device in find_devices(text)[:3]:
         events = Event.objects.filter(app_id=device.app_id, device=device.device)
         for event in events.order_by("-received_at", "-pk")[:MOST_DEVICES]:
             fields = {**event.fields, CUSTOMER: event.customer_user_id}

@@ -20,7 +20,7 @@ from django.utils.text import slugify
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
 from apps_registry.audit.audited_model import log_action
-from apps_registry.mail_text import one_line
+from apps_registry.mail_text import mail_to_all, one_line
 from apps_registry.models import Organization
 from apps_registry.tenancy import tenant
 from postbacks.delivery.suspension_notices import owner_addresses
@@ -182,7 +182,8 @@ def _mail(schedule: ExportSchedule, addresses: list[str]) -> EmailMessage:
     failed = Export.objects.filter(schedule=schedule, status=JobStatus.FAILED)
     last = failed.order_by("-id").values_list("failure", flat=True).first()
     page = reverse("admin:postbacks_exportschedule_change", args=[schedule.pk])
-    return EmailMessage(
+    return mail_to_all(
+        addresses,
         subject=f"Scheduled export failing: {one_line(schedule.name)}",
         body=(
             f"A file of the scheduled export “{one_line(schedule.name)}” could not be delivered, "
@@ -191,8 +192,6 @@ def _mail(schedule: ExportSchedule, addresses: list[str]) -> EmailMessage:
             "that failed can be exported again on the page:\n\n"
             f"{settings.PUBLIC_URL}{page}\n"
         ),
-        to=addresses[:1],
-        bcc=addresses[1:],
     )
 
 

@@ -21,7 +21,7 @@ from django.db.models import (
 from django.db.models.functions import Cast
 
 from apps_registry.models import App, AuditEntry
-from postbacks.insights.device_identifiers import find_devices, ids_behind
+from postbacks.insights.device_identifiers import FoundDevice, find_devices, ids_behind
 from postbacks.insights.keyset import Cursor, KeysetList, KeysetPage
 from postbacks.models import (
     CallbackRule,
@@ -342,7 +342,7 @@ def touchpoints_with(text: str) -> Q:
     device_ids = dict.fromkeys((*identifiers.ADVERTISING_IDS, *identifiers.VENDOR_IDS), text)
     hashes = identifiers.hashed_identifiers(device_ids)
     names = {*_names(text, *_IDS_OF_TOUCHPOINTS), *hashes}
-    for behind in ids_behind(text, find_devices(text)):
+    for behind in ids_behind(text):
         names.update(_names(behind, *_IDENTIFIER_KINDS))
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = TouchpointKey.objects.filter(app_id__in=apps, key__in=keys).order_by("-occurred_at")
@@ -516,9 +516,10 @@ def names_of(text: str) -> list[str]:
     return _names(text, *_IDS_OF_TOUCHPOINTS)
 
 
-def installs_with(text: str) -> Q:
+def installs_with(text: str, found: Sequence[FoundDevice] | None = None) -> Q:
     """Return the condition that an install has an id, of any kind, raw or hashed.
 
+    `found` are the devices that have had it, for a caller who has looked them up.
     Each kind has an index: install ids, devices by app, keys by app, and our own ids.
     """
     apps = list(App.objects.values_list("pk", flat=True))
@@ -526,7 +527,7 @@ def installs_with(text: str) -> Q:
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = InstallKey.objects.filter(app_id__in=apps, key__in=keys)
     ids = set(by_key.values_list("install_id", flat=True)[:_MOST_BY_KEY])
-    found = find_devices(text)
+    found = find_devices(text) if found is None else found
     ids.update(each.install_id for each in found if each.install_id is not None)
     devices = {
         text,

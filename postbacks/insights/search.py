@@ -186,10 +186,11 @@ def _find_events(text: str) -> Iterator[SearchMatch]:
 
 
 def _find_installs(text: str) -> Iterator[SearchMatch]:
-    rows = Install.objects.filter(installs_with(text)).prefetch_related("app", "partner")
+    devices = find_devices(text)
+    rows = Install.objects.filter(installs_with(text, devices)).prefetch_related("app", "partner")
     installs = list(_newest(rows, "event_received_at"))
     carried = _names_carried(installs, text)
-    found = {each.install_id: each.matched for each in find_devices(text)}
+    found = {each.install_id: each.matched for each in devices}
     for install in installs:
         whose = str(install.partner) if install.partner else "organic"
         yield SearchMatch(
