@@ -12,8 +12,8 @@
     decide_apart            ④ decide                                does so for rules that take long
     delivery.pump           ⑦ send       delivery.claiming          claims other due postbacks
                             ⑤ render     callbacks.rendering        renders their requests
-                            ⑦ send       delivery.attempt           sends many at once
-                            ⑧ log        delivery.attempt_log       logs each, ends or retries it
+                            ⑦ send       delivery.sending           sends many at once
+                            ⑧ log        delivery.finishing         logs each, ends or retries it
     reattribute_installs    ③ attribute  attribution.reattribution  reevaluates credits; a new one
                                                                     goes through ④ and ⑥ again
 

@@ -6,39 +6,18 @@ logged at once while there is little to do, and many together while there is mor
 """
 
 import logging
-import math
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
-from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Protocol
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 
-from postbacks.delivery.attempt import Attempt, begin, internal_failure
-from postbacks.delivery.attempt_log import (
-    AttemptResult,
-    Move,
-    log_attempts,
-    move_claims,
-    return_all_of_claims,
-    return_claims,
-)
-from postbacks.delivery.attempt_reports import report_attempts
-from postbacks.delivery.breaker import (
-    open_lanes,
-    record_reports,
-    reports_of,
-    return_probes,
-    unused_probes,
-)
+from postbacks.delivery.attempt_log import return_all_of_claims
+from postbacks.delivery.breaker import open_lanes
 from postbacks.delivery.claiming import (
     FIRST_PLACE,
     Due,
@@ -50,22 +29,11 @@ from postbacks.delivery.claiming import (
 )
 from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds
 from postbacks.delivery.enqueue import EarlyClaim
-from postbacks.delivery.holding import hold_claims, hold_queued
-from postbacks.delivery.http.response import Reply, TransportFailure
+from postbacks.delivery.finishing import FinishedClaims, Untried, result_without_attempt
 from postbacks.delivery.http.transport import Transport
-from postbacks.delivery.lanes import (
-    HeavyLanes,
-    Job,
-    Lanes,
-    Rests,
-    Shares,
-    Speeds,
-    Turns,
-    claimed_together,
-)
+from postbacks.delivery.lanes import HeavyLanes, Job, Rests, Speeds, Turns, claimed_together
 from postbacks.delivery.loads import Loads
-from postbacks.delivery.outcome import Outcome
-from postbacks.delivery.skipping import skip_claims
+from postbacks.delivery.sending import Sending
 from postbacks.delivery.wakeups import SharedNotifications, Wakeup
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.outages import is_conflict, is_outage
@@ -78,14 +46,12 @@ logger = logging.getLogger(__name__)
 MANY = 64  # what is logged together
 _IN_HAND = 4 * MANY  # claimed beyond what the transport has open
 LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to be logged with it
-POSTPONED_SECONDS = 60.0  # how soon a postback that could not be rendered is claimed again
 BEAT_SECONDS = 1.0
 _CONTENDED_SECONDS = 0.05  # until the next claim while another pump holds the rows that are due
 _LONGEST_WAY = 0.015  # that one step of a backlog gives way to others
 _WAY_SECONDS = 0.001
 _LONGEST_OVERLAP = 2.0  # of a pump with its successor
 _RELIEF_SECONDS = 0.01  # between looks at whether that serves
-_BROKEN = "The attempt of postback %s broke"
 
 Prepare = Callable[[Sequence[ClaimedPostback], Mapping[int, StoredEvent]], list[RenderedPostback]]
 
@@ -94,24 +60,6 @@ class Decide(Protocol):
     """Decides waiting events, has some of their postbacks claimed, and says how many there were."""
 
     def __call__(self, *, claim: EarlyClaim) -> int: ...
-
-
-class Untried(Enum):
-    """Why a claimed postback comes back without an attempt."""
-
-    RULE_OFF = "its rule is suspended or switched off"
-    POSTPONED = "its rule could not be read, or not be rendered"
-    LATE = "its lease or the pump's time is nearly over"
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A claimed postback that may not be sent any more, with the code of the reason."""
-
-    reason: str
-
-
-Result = tuple[Lease, AttemptResult | Untried | Skipped | Move]
 
 
 @dataclass(slots=True)
@@ -134,20 +82,15 @@ class Pump:
     notifications: SharedNotifications = field(default_factory=SharedNotifications)
     loads: Loads = field(default_factory=Loads)
     clock: Callable[[], float] = time.monotonic
-    _ended: deque[tuple[Job, AttemptResult, bool]] = field(default_factory=deque)  # by a timeout?
-    _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
-    _unlogged: list[Result] = field(default_factory=list)
-    _lanes: Lanes = field(init=False)
+    _sending: Sending = field(init=False)
+    _finished: FinishedClaims = field(init=False)
     _in_flight: Counter[Lane] = field(default_factory=Counter)
     _turns: Turns = field(default_factory=Turns)
     _heavy: HeavyLanes = field(default_factory=HeavyLanes)
     _rests: Rests = field(init=False)
-    _failing: set[Lane] = field(default_factory=set)  # lanes that have a circuit breaker's row
     _unsure_claims: list[UUID] = field(default_factory=list)  # of events whose decision failed
     _look_after: QueuePlace = FIRST_PLACE
     _wakeup: Wakeup = field(default_factory=Wakeup)
-    # When an answer last suspended a version of a rule: what was claimed before is not sent to it.
-    _suspended_at: dict[tuple[int, int], float] = field(default_factory=dict)
     _is_stopping: bool = False
     _is_notified: bool = False
     _answers_alone: bool = False  # for a notification, other pumps sleep on
@@ -158,10 +101,10 @@ class Pump:
 
     def __post_init__(self) -> None:
         self._rests = Rests(self.clock)
-        self._lanes = Lanes(
-            self._begin, Shares(self.transport.capacity, self.speeds, clock=self.clock)
+        self._finished = FinishedClaims(self.journal, self.clock)
+        self._sending = Sending(
+            self.transport, self._finished, self.journal, self._notify, self.speeds, self.clock
         )
-        self.transport.after_replies = self._take_ended
 
     @property
     def is_asleep(self) -> bool:
@@ -179,7 +122,7 @@ class Pump:
             self._stop()
             if self._is_notified:  # this pump does not look any more
                 self._retrying(self._wake_others)
-            while self._in_flight or self._unlogged:
+            while self._in_flight or self._finished.has_unlogged:
                 self._retrying(self.beat)  # apart: what fails in it must not keep results back
                 self._retrying(self._drain)
 
@@ -234,7 +177,7 @@ class Pump:
             return True
         self._next_beat = self.clock() + self.beat_seconds
         prepared.replan()
-        self._withdraw(open_lanes())  # opened by any worker
+        self._sending.withdraw(open_lanes())  # opened by any worker
         return self.beat()
 
     def run_cycle(self) -> bool:
@@ -321,7 +264,7 @@ class Pump:
 
     def _early_room(self, lane: Lane) -> int:
         """Return how many fresh postbacks of a lane may be sent without waiting for a claim."""
-        return 0 if self._heavy.is_heavy(lane) else self._lanes.room_of(lane)
+        return 0 if self._heavy.is_heavy(lane) else self._sending.lanes.room_of(lane)
 
     def _claim(self, due: Due) -> Sequence[Lease]:
         room = self._room
@@ -332,13 +275,13 @@ class Pump:
         leases: list[Lease] = []
         try:
             if due.is_now(due.plain):
-                rooms = self._turns.allot(due.lanes, self._lanes.room_of, most)
+                rooms = self._turns.allot(due.lanes, self._sending.lanes.room_of, most)
                 rooms = self._heavy.fitting(rooms, has_neighbors=self._has_neighbors)
                 leases += claim_rooms(rooms, most, claim_id=self.claim_ids.next())
             if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
                 leases += claim_paced(
                     most,
-                    busy={*self._lanes.full_lanes(), *self._heavy.full_lanes()},
+                    busy={*self._sending.lanes.full_lanes(), *self._heavy.full_lanes()},
                     served=self.loads.served,
                     claim_id=self.claim_ids.next(),
                 )
@@ -363,186 +306,52 @@ class Pump:
             if is_outage(error):  # what else breaks may break again at once: it waits out its lease
                 self._return_untried(leases)
             raise
-        self._failing.update(lease.lane for lease in leases if lease.is_failing)
+        self._finished.note_claimed(leases)
         jobs: list[Job] = []
         self._in_flight.update(lease.lane for lease in leases)
         for lease, postback in zip(leases, rendered, strict=True):
             self._heavy.add(lease, postback)
-            if (result := _result_without_attempt(lease, postback)) is not None:
-                self._finished.put((lease, result))
+            if (result := result_without_attempt(lease, postback)) is not None:
+                self._finished.put(lease, result)
             else:
                 jobs.append(Job(lease, postback, claimed_at))
-        self._lanes.add_all(jobs)
+        self._sending.add_all(jobs)
 
     def _return_untried(self, leases: Sequence[Lease]) -> None:
         self._in_flight.update(lease.lane for lease in leases)
         for lease in leases:
-            self._finished.put((lease, Untried.LATE))
+            self._finished.put(lease, Untried.LATE)
 
-    def _begin(self, job: Job) -> bool:
-        """Begin an attempt, unless it is too late for the lease or for the pump.
-
-        Nor does one begin once the rule's partner has just answered that it is gone: the answer is
-        logged first, so that what comes back untried is held.
-        """
-        begun: Attempt | AttemptResult | Untried = Untried.LATE
-        try:
-            age = self.clock() - job.claimed_at
-            if job.claimed_at <= self._suspended_at.get(_version(job), 0.0):
-                begun = Untried.RULE_OFF
-            elif not self._is_stopping and age < settings.LEASE_SECONDS / 2:
-                begun = begin(job.lease, job.rendered)
-            if isinstance(begun, Attempt):
-                self.journal.add(job.lease.postback.id)
-                job.lease.is_begun = True
-                self.transport.start(
-                    begun.request, timeout=begun.timeout, done=partial(self._end, job, begun)
-                )
-                return True
-        except Exception:
-            logger.exception(_BROKEN, job.lease.postback.public_id)
-            begun = internal_failure(job.lease, job.rendered)
-        self._finish(job, begun)
-        return False
-
-    def _end(self, job: Job, begun: Attempt, reply: Reply) -> None:
-        """Take an attempt's reply, in a thread of the transport's."""
-        try:
-            result = begun.result(reply)
-        except Exception:
-            logger.exception(_BROKEN, job.lease.postback.public_id)
-            result = internal_failure(job.lease, job.rendered)
-        if result.suspend_rule:
-            self._note_suspension(result)
-        self._ended.append((job, result, reply.error is TransportFailure.TIMEOUT))
-
-    def _take_ended(self) -> None:
-        """Take over the attempts that have ended, and begin others, in the transport's thread."""
-        ended: list[tuple[Job, AttemptResult, bool]] = []
-        with suppress(IndexError):
-            while True:
-                ended.append(self._ended.popleft())
-        if not ended:
-            return
-        for job, result, _ in ended:
-            self._finished.put((job.lease, result))
-        is_urgent = any(
-            result.suspend_rule or not self._lanes.is_behind(job.lease.lane)
-            for job, result, _ in ended
-        )
-        self._notify(is_urgent=is_urgent)
-        self._lanes.end_all([(job, is_timeout) for job, _, is_timeout in ended])
-
-    def _finish(self, job: Job, result: AttemptResult | Untried) -> None:
-        """Take the result of a job that never was open."""
-        self._finished.put((job.lease, result))
-        self._notify(is_urgent=not self._lanes.is_behind(job.lease.lane))
-
-    def _note_suspension(self, result: AttemptResult) -> None:
-        # Until it is logged, whatever is claimed was claimed before the rule was suspended.
-        self._suspended_at[result.rule_id, result.rule_version] = math.inf
-
-    def _notify(self, *, is_urgent: bool) -> None:
-        self._wakeup.notify(is_urgent=is_urgent, is_batch_full=self._finished.qsize() >= MANY)
+    def _notify(self, is_urgent: bool) -> None:
+        self._wakeup.notify(is_urgent=is_urgent, is_batch_full=self._finished.waiting >= MANY)
 
     def _is_time_to_log(self) -> bool:
         lingered = self.clock() - self._logged_at >= LINGER_SECONDS
-        return self._wakeup.is_urgent or self._finished.qsize() >= (1 if lingered else MANY)
+        return self._wakeup.is_urgent or self._finished.waiting >= (1 if lingered else MANY)
 
     def _stop(self) -> None:
-        """Begin nothing more: jobs that have not begun go back untried."""
         self._is_stopping = True
-        for job in self._lanes.withdraw():
-            self._finished.put((job.lease, Untried.LATE))
+        self._sending.stop()
 
     def log_finished(self) -> int:
-        """Log what has come back. What can't be written now is kept for the next cycle."""
+        """Log what has come back: a little of it while others wait for each step."""
         self._wakeup.clear()
         self._logged_at = self.clock()
-        self._collect_finished()
-        if not self._unlogged:
-            return 0
-        organizations = [lease.lane[0] for lease, _ in self._unlogged]
-        made = [(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)]
-        batch = log_attempts([result for _, result in made])
-        self._forget_begun([lease for lease, _ in made], batch.unlogged)
-        if len(made) < len(self._unlogged):
-            self._return_unmade()
-        for rule_id in batch.suspended:
-            hold_queued(rule_id)  # a job holds what is more than a batch
-        for _, result in made:
-            if result.suspend_rule:
-                self._suspended_at[result.rule_id, result.rule_version] = self.clock()
-        # Only after they have left the front of the queue: the next probe is another postback.
-        return_probes(unused_probes(self._unlogged))
-        self._report_lanes(made)
-        report_attempts(made)
-        count = len(self._unlogged)
-        self._unlogged.clear()
-        self.loads.note(organizations, self.clock() - self._logged_at)
-        return count
-
-    def _return_unmade(self) -> None:
-        """Skip, move or return what was claimed without an attempt."""
-        unlogged = self._unlogged
-        skip_claims([(lease, r.reason) for lease, r in unlogged if isinstance(r, Skipped)])
-        move_claims([(lease, r) for lease, r in unlogged if isinstance(r, Move)])
-        hold_claims(self._untried(Untried.RULE_OFF))
-        return_claims(self._untried(Untried.POSTPONED), seconds=POSTPONED_SECONDS)
-        # A rule that was switched on before its postbacks could be held sends them at once.
-        return_claims(self._untried(Untried.LATE, Untried.RULE_OFF), seconds=0.0)
-
-    def _collect_finished(self) -> None:
-        """Take over what has come back: a little of it while others wait for each step."""
         most = 2 * MANY if self._has_neighbors else sys.maxsize
-        before = len(self._unlogged)
-        with suppress(Empty):
-            while len(self._unlogged) < most:
-                self._unlogged.append(self._finished.get_nowait())
-        leases = [lease for lease, _ in self._unlogged[before:]]
+        self._release(self._finished.collect(most))
+        leases, opened = self._finished.log()
+        self._sending.withdraw(opened)
+        if leases:
+            organizations = (lease.lane[0] for lease in leases)
+            self.loads.note(organizations, self.clock() - self._logged_at)
+        return len(leases)
+
+    def _release(self, leases: Sequence[Lease]) -> None:
         self._heavy.release_all(leases)
         for lane, count in Counter(lease.lane for lease in leases).items():
             self._in_flight[lane] -= count
             if not self._in_flight[lane]:
                 del self._in_flight[lane]
-
-    def _forget_begun(
-        self, leases: Sequence[Lease], unlogged: Collection[tuple[int, UUID]]
-    ) -> None:
-        """Forget requests that have their row.
-
-        One that has none stays noted: a person had its postback sent again as its lease had ended,
-        and whoever claims that next logs that this request was sent too.
-        """
-        for lease in leases:
-            if lease.is_begun and (
-                not unlogged or (lease.postback.id, lease.claim_id) not in unlogged
-            ):
-                lease.is_begun = False
-                self.journal.discard(lease.postback.id)
-
-    def _report_lanes(self, made: Sequence[tuple[Lease, AttemptResult]]) -> None:
-        """Count failures for the circuit breakers; a lane that is well costs nothing."""
-        delivered = Outcome.DELIVERED  # an enum's words are slow to look up
-        if not self._failing and all(r.outcome == delivered for _, r in made):
-            return
-        reports = {
-            lane: report
-            for lane, report in reports_of(made).items()
-            if report.failures or lane in self._failing
-        }
-        breakers = record_reports(reports)
-        self._failing -= reports.keys()
-        self._failing |= breakers.keys()
-        self._withdraw([lane for lane, each in breakers.items() if each.is_open])
-
-    def _withdraw(self, lanes: Collection[Lane]) -> None:
-        """Give back what waits for lanes whose breaker is open; it comes again with their probe."""
-        for job in self._lanes.withdraw(lanes):
-            self._finished.put((job.lease, Untried.LATE))
-
-    def _untried(self, *reasons: Untried) -> list[Lease]:
-        return [lease for lease, result in self._unlogged if result in reasons]
 
     def _wait(self, ends_at: float) -> bool:
         limits = [self.beat_seconds, ends_at - self.clock()]
@@ -592,30 +401,3 @@ class Pump:
         taken = [payload for payload in payloads if self.notifications.take(payload)]
         self._answers_alone = self._answers_alone or bool(taken)
         return bool(taken)
-
-
-def _version(job: Job) -> tuple[int, int]:
-    postback = job.lease.postback
-    return postback.rule_id, job.rendered.rule_version or postback.rule_version
-
-
-def _result_without_attempt(
-    lease: Lease, rendered: RenderedPostback
-) -> Untried | Skipped | Move | None:
-    """Return what keeps a claimed postback from being sent in the lane that it was claimed in."""
-    if rendered.held:
-        return Untried.RULE_OFF
-    if rendered.postponed:
-        return Untried.POSTPONED
-    if rendered.over_budget:
-        return Untried.LATE
-    if rendered.skipped:
-        return Skipped(rendered.skipped)
-    if rendered.lane is None:
-        return None
-    # Its rule was saved, or a credential's host, since it was queued: the limits of another lane
-    # and pace hold for it. One that is paced without need loses nothing.
-    is_unpaced = rendered.is_paced and not lease.is_paced
-    if rendered.lane != lease.host or is_unpaced:
-        return Move(rendered.lane, rendered.is_paced)
-    return None

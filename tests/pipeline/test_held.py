@@ -762,7 +762,7 @@ def test_what_is_claimed_between_a_410_and_its_log_is_not_begun(
     def decide_while_answers_come(**_: object) -> int:
         """Stand where the pump has logged and not yet claimed, until all in flight is answered."""
         deadline = time.monotonic() + 30
-        while pumps[0]._finished.qsize() < pumps[0]._in_flight.total():
+        while pumps[0]._finished.waiting < pumps[0]._in_flight.total():
             assert time.monotonic() < deadline
             time.sleep(0.005)
         return 0
