@@ -12,7 +12,7 @@ from postbacks.alerts import sending
 from postbacks.callbacks.macros import compiled, compiler, expressions, headers, skeleton, url
 from postbacks.callbacks.rules import comparisons, conditions, definition
 from postbacks.configuration import document
-from postbacks.delivery import lanes, success
+from postbacks.delivery import claim_turns, success
 from postbacks.delivery.http import response
 from postbacks.insights import export_schedules as schedules
 from postbacks.insights import exports, saved_views
@@ -60,7 +60,7 @@ BOUNDS = {
     "bytes of a body": skeleton.LONGEST_BODY,
     "characters of a credential": compiled.LONGEST_CREDENTIAL,
     "bytes that are read of": response.MOST_BODY,
-    "bytes of large requests": lanes.HEAVY_BYTES,
+    "bytes of large requests": claim_turns.HEAVY_BYTES,
     "bytes of a request, inflated": body.MAX_BYTES,
     "events of a request": body.MAX_EVENTS,
     "bytes of an event's `params`": validation.MAX_PARAMS_BYTES,
@@ -125,7 +125,7 @@ def test_the_page_of_bounds_has_each_bound_of_the_code_and_no_other() -> None:
     assert found == {start: [bound] for start, bound in BOUNDS.items()}
     assert len(written) == len(BOUNDS)
     assert f"each value of a list counting {definition.VALUE_BYTES} more" in text
-    assert f"over {lanes.SMALL_BYTES // 1024} KiB" in text
+    assert f"over {claim_turns.SMALL_BYTES // 1024} KiB" in text
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from django.db import connection
 
 from postbacks.delivery.attempt_log import return_all_of_claims
 from postbacks.delivery.breaker import open_lanes
+from postbacks.delivery.claim_turns import HeavyLanes, Rests, Turns
 from postbacks.delivery.claiming import (
     FIRST_PLACE,
     Due,
@@ -31,9 +32,10 @@ from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds
 from postbacks.delivery.enqueue import EarlyClaim
 from postbacks.delivery.finishing import FinishedClaims, Untried, result_without_attempt
 from postbacks.delivery.http.transport import Transport
-from postbacks.delivery.lanes import HeavyLanes, Job, Rests, Speeds, Turns, claimed_together
+from postbacks.delivery.lanes import Job
 from postbacks.delivery.loads import Loads
 from postbacks.delivery.sending import Sending
+from postbacks.delivery.shares import Speeds, claimed_together
 from postbacks.delivery.wakeups import SharedNotifications, Wakeup
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.outages import is_conflict, is_outage

@@ -20,7 +20,8 @@ from postbacks.delivery.dead_pumps import BegunRequests
 from postbacks.delivery.finishing import FinishedClaims, Untried
 from postbacks.delivery.http.response import Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
-from postbacks.delivery.lanes import Job, Lanes, Shares, Speeds
+from postbacks.delivery.lanes import Job, Lanes
+from postbacks.delivery.shares import Shares, Speeds
 
 logger = logging.getLogger(__name__)
 

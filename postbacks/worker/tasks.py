@@ -36,9 +36,9 @@ from postbacks.delivery.dead_pumps import (
     return_claims_of_dead_pumps,
 )
 from postbacks.delivery.http.opening import open_transport
-from postbacks.delivery.lanes import Speeds
 from postbacks.delivery.loads import Loads
 from postbacks.delivery.pump import Pump
+from postbacks.delivery.shares import Speeds
 from postbacks.delivery.wakeups import SharedNotifications
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions

@@ -18,8 +18,9 @@ from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds, return_claims
 from postbacks.delivery.enqueue import EarlyClaim
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
-from postbacks.delivery.lanes import Lanes, Shares, Speed, most_of_one_lane
+from postbacks.delivery.lanes import Lanes
 from postbacks.delivery.pump import Pump
+from postbacks.delivery.shares import Shares, Speed, most_of_one_lane
 from postbacks.infrastructure.database import roles
 from postbacks.models import HeldReason, RuleStatus
 from postbacks.models.heartbeats import WorkerHeartbeat

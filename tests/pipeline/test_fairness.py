@@ -9,8 +9,8 @@ import pytest
 
 from apps_registry.tenancy import tenant
 from postbacks.delivery.http.requests_transport import RequestsTransport
-from postbacks.delivery.lanes import most_of_one_lane
 from postbacks.delivery.loads import Loads
+from postbacks.delivery.shares import most_of_one_lane
 from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, PostbackStatus
 from tests import database

@@ -19,8 +19,8 @@ from postbacks.delivery.attempt_log import log_attempts
 from postbacks.delivery.enqueue import already_notified
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
-from postbacks.delivery.lanes import most_of_one_lane
 from postbacks.delivery.pump import MANY, Pump
+from postbacks.delivery.shares import most_of_one_lane
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     CallbackRule,

@@ -9,10 +9,10 @@ from django.db import connection, transaction
 
 from postbacks.callbacks import rendering
 from postbacks.delivery import claiming
+from postbacks.delivery.claim_turns import Turns
 from postbacks.delivery.claiming import LaneQueue, Room, claim_rooms, next_due
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
-from postbacks.delivery.lanes import Turns
 from postbacks.delivery.pump import Pump
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, QueueClass
