@@ -17,6 +17,7 @@ from django.contrib.auth import logout
 from django.db import Error as DatabaseError
 from django.db import connection, connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
@@ -79,14 +80,30 @@ class DatabaseOutage:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return database_is_away(error) if is_outage(error) else None
+        return database_is_away(error, request) if is_outage(error) else None
 
 
-def database_is_away(error: Exception) -> HttpResponse:
-    """Return the 503 of every view while the database is away, full or read-only."""
+def database_is_away(error: Exception, request: HttpRequest | None = None) -> HttpResponse:
+    """Return the 503 of every view while the database is away, full or read-only.
+
+    Whom a browser shows it gets a page, which goes on when the database is back.
+    """
     connection.close()
     note_outage()
-    return unavailable(f"{outage_sentence(error)} Nothing was stored; try again.")
+    sentence = outage_sentence(error)
+    answer = unavailable(f"{sentence} Nothing was stored; try again.")
+    if request is not None and _is_of_a_person(request):
+        is_sending = request.method == "POST"
+        address = "" if is_sending else request.get_full_path()
+        context = {"sentence": sentence, "is_sending": is_sending, "address": address}
+        answer.content = render_to_string("503.html", context).encode()
+        answer.headers["Content-Type"] = "text/html; charset=utf-8"
+    return answer
+
+
+def _is_of_a_person(request: HttpRequest) -> bool:
+    """Tell a browser, which names HTML among what it takes, from programs, which take all."""
+    return "text/html" in request.headers.get("Accept", "")
 
 
 def renew_closed_connections(**_signal: Any) -> None:
@@ -135,7 +152,7 @@ class TenantOfRequest:
         except DatabaseError as error:
             if not is_outage(error):
                 raise
-            return database_is_away(error)
+            return database_is_away(error, request)
         if request.membership is None:
             return self.get_response(request)
         actor_of = visits.actor if request.visit else _person

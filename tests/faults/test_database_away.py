@@ -89,6 +89,26 @@ def test_pages_are_answered_503_while_the_database_is_away(no_server: None) -> N
     assert answer.headers["Retry-After"] == "5"
 
 
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [("get", 'href="/admin/?period=7d"'), ("post", "What you sent was not saved.")],
+)
+def test_a_person_sees_a_page_that_says_what_to_do(
+    no_server: None, method: str, words: str
+) -> None:
+    client = Client(headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    client.cookies["sessionid"] = "a-session"
+
+    answer = getattr(client, method)("/admin/?period=7d")
+
+    html = answer.content.decode()
+    assert answer.status_code == 503
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert answer.headers["Retry-After"] == "5"
+    assert "<strong>The database can&#x27;t be reached.</strong> Nothing is lost" in html
+    assert words in html
+
+
 def test_a_server_that_dies_while_storing_leaves_nothing_half_written(
     dies_while_storing: None,
 ) -> None:
