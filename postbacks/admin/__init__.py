@@ -25,6 +25,7 @@ from postbacks.admin.logs.replays import ReplayAdmin
 from postbacks.admin.logs.skan import SkanPostbackAdmin
 from postbacks.admin.pages import configuration, forget_device, fraud_report, live, search
 from postbacks.admin.rules.admin import CallbackRuleAdmin
+from postbacks.admin.rules.expensive import expensive_of_overview
 from postbacks.admin.rules.held import what_archiving_partners_skips
 from postbacks.admin.test_devices import TestDeviceAdmin
 from postbacks.admin.touchpoints import TouchpointAdmin
@@ -39,7 +40,7 @@ PartnerAdmin.more_context.append(partner_hub)
 SdkKeyAdmin.more_context.append(live.panel_of_key)
 
 site = cast("PostbacksAdminSite", admin.site)
-site.more_index.append(alerts_of_overview)
+site.more_index.extend((alerts_of_overview, expensive_of_overview))
 site.add_page("configuration/export/", configuration.export_page, "export_configuration")
 site.add_page("configuration/import/", configuration.import_page, "import_configuration")
 site.add_page("fraud-report/", fraud_report.fraud_page, "fraud_report")

@@ -4,16 +4,14 @@ Each page takes a constant number of statements, and each of these reads a bound
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.permissions import allowed, membership_of
@@ -30,15 +28,18 @@ from apps_registry.models import (
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
 from postbacks.admin.alerts.views import open_incidents
+from postbacks.admin.hub_figures import HubFigure, hub_figures
 from postbacks.admin.pages.live import live_panel, rows_html
+from postbacks.admin.rules.expensive import expensive_rules
 from postbacks.callbacks.partner_templates import template_named
 from postbacks.callbacks.partner_templates.missing import missing_credentials
 from postbacks.insights import wording
-from postbacks.insights.figures import FigureFilter, Subject, period, read_figures, sum_up
-from postbacks.insights.list_health import read_last_outcomes
 from postbacks.insights.live import LiveKind, LiveSearch, newest_answers, rings
+from postbacks.insights.logs import refusal_counts
+from postbacks.insights.overview.page import list_url
 from postbacks.insights.recent_events import RecentEvent, recent_events
-from postbacks.models import CallbackRule, FigureKind, FlowState, PostbackStatus, RuleStatus
+from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models.refused_events import DAYS_KEPT
 from postbacks.rulebook.breakers import breakers_of_partners
 from postbacks.values.events import ANY_EVENT
 
@@ -46,19 +47,7 @@ TAB, SET_UP_TAB = "tab", "setup"
 _MOST_LISTED = 100  # rules; of keys and campaigns a page lists fewer
 _MOST_BESIDE = 20
 _SHOWN_LIVE = 8
-_KINDS = (FigureKind.EVENT, FigureKind.POSTBACK)
 _QUIET_AFTER = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class HubFigure:
-    """One figure of the last 24 hours, with the list that it counts."""
-
-    label: str
-    text: str
-    url: str
-    tone: str = ""
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +76,20 @@ class EventsLight:
     last_ago: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What of an app was refused in the days that are kept, and the commonest reason in words."""
+
+    count: str
+    days: int
+    most_often: str
+    url: str
+
+
 def app_hub(request: HttpRequest, app: App) -> dict[str, object]:
     """Return the context of an app's hub."""
-    rules = _rules(Q(app=None) | Q(app=app))
+    of_app = Q(app=None) | Q(app=app)
+    rules = _rules(of_app)
     last = next(iter(recent_events(app_id=app.pk)), None)
     keys = list(
         SdkKey.objects.filter(
@@ -100,8 +100,10 @@ def app_hub(request: HttpRequest, app: App) -> dict[str, object]:
     hub = {
         **_common(request, Q(app=app)),
         "alerts": open_incidents(app_ref=app.pk),
+        "expensive_rules": expensive_rules(request, of_app),
         "light": _light(last, keys),
-        "figures": _figures(request, app=app),
+        "refusals": _refusals(app),
+        "figures": _figures(request, app),
         "rules_by_event": _by_event(rules),
         "keys": keys,
         "own_attribution": AttributionSettings.objects.filter(app=app).first(),
@@ -122,9 +124,10 @@ def partner_hub(request: HttpRequest, partner: Partner) -> dict[str, object]:
     hub = {
         **_common(request, Q(partner=partner)),
         "alerts": open_incidents(partner_ref=partner.pk),
+        "expensive_rules": expensive_rules(request, Q(partner=partner)),
         "breakers": breakers_of_partners([partner]).get(partner.pk, []),
         "missing": tuple(_missing(partner, rules, [each.name for each in credentials])),
-        "figures": _figures(request, partner=partner),
+        "figures": _figures(request, partner),
         "rules": [HubRule(rule, ", ".join(map(_event_words, rule.triggers))) for rule in rules],
         "credentials": credentials,
         "panel": live_panel(panel_filters, after=datetime.now(UTC).timestamp()),
@@ -182,40 +185,25 @@ def _light(last: RecentEvent | None, keys: Sequence[SdkKey]) -> EventsLight:
     return EventsLight(Tone.STILL, "No event has arrived yet")
 
 
-def _figures(
-    request: HttpRequest, *, app: App | None = None, partner: Partner | None = None
-) -> list[HubFigure]:
-    """Return the figures of the last 24 hours, from those that are kept as work goes on."""
-    now = datetime.now(UTC)
-    day = period(now - timedelta(hours=24), now, zone=_zone(request), now=now)
-    only = FigureFilter(app=app.pk if app else None, partner=partner.pk if partner else None)
-    figures = sum_up(read_figures(day, only=only, kinds=_KINDS).values())
-    of: dict[str, str | int] = {"time": "24h", **({"app": app.pk} if app else {})}
-    of |= {"partner": partner.pk} if partner else {}
-
-    def figure(label: str, count: int, model: str = "postback", **more: str) -> HubFigure:
-        url = reverse(f"admin:postbacks_{model}_changelist")
-        return HubFigure(label, wording.number(count), f"{url}?{urlencode({**of, **more})}")
-
-    by, row = (Subject.APP, app) if app else (Subject.PARTNER, partner)
-    last = next(iter(read_last_outcomes(by, [row.pk] if row else [])), None)
-    delivered_ago, failed_ago = (
-        f"last {wording.ago(moment, now)}" if moment else ""
-        for moment in ((last.delivered_at, last.failed_at) if last else (None, None))
+def _refusals(app: App) -> Refusals | None:
+    counts = refusal_counts(app.pk)
+    if not counts:
+        return None
+    most = counts[0]
+    field = f" ({most.pointer})" if most.pointer else ""
+    return Refusals(
+        wording.number(sum(each.refused for each in counts)),
+        DAYS_KEPT,
+        wording.lower_first(f"{most.label}{field}"),
+        list_url("refusedevent", app=str(app.pk)),
     )
-    failed = figure("Failed", figures.failed, status=PostbackStatus.FAILED)
-    success = figures.success_percent
-    percent = "" if success is None else f"{wording.percent(success)} success"
-    return [
-        *([figure("Events", figures.events, "event")] if app else []),
-        replace(
-            figure("Delivered", figures.delivered, status=PostbackStatus.DELIVERED),
-            note=" · ".join(filter(None, (percent, delivered_ago))),
-        ),
-        figure("Pending", figures.pending + figures.retrying, status=PostbackStatus.PENDING),
-        replace(failed, tone="bad" if figures.failed else "", note=failed_ago),
-        figure("Skipped", figures.states[FlowState.SKIPPED], status=PostbackStatus.SKIPPED),
-    ]
+
+
+def _figures(request: HttpRequest, row: App | Partner) -> list[HubFigure]:
+    membership = membership_of(request)
+    if membership is None:
+        return []
+    return hub_figures(row, currency=membership.organization.currency, zone=_zone(request))
 
 
 def _missing(

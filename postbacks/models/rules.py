@@ -323,11 +323,6 @@ class CallbackRule(TenantModel):
         return self.name
 
     @property
-    def expensive_remedy(self) -> str:
-        """Return what helps, for pages."""
-        return EXPENSIVE_REMEDY
-
-    @property
     def is_too_expensive(self) -> bool:
         """Whether the current version's conditions took too long for an event."""
         return self.expensive_version is not None and self.expensive_version == self.version

@@ -1,6 +1,7 @@
 """The pages of an app and of a partner: what concerns them at a glance, then their set-up."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -15,6 +16,7 @@ from postbacks.models import CallbackRule, RuleStatus
 from tests import make
 from tests.admin.pages import filled_form, sign_in
 from tests.api.calling import report
+from tests.insights.logs import make_postback
 from tests.isolation.story import Story
 from tests.workers import decide_all
 
@@ -43,13 +45,55 @@ def test_an_app_shows_all_that_concerns_it(story: Story) -> None:
     page = hub(sign_in(story.tenant.owner), "app", app.pk)
 
     assert "Events arrive The last one: purchase , just now." in page
-    assert re.search(r"Events [1-9] last 24 hours Delivered 0 .* Pending [1-9] last 24 hours", page)
+    assert re.search(r"Events [1-9] last 24 hours Installs \d+ .*Revenue ", page)
+    assert re.search(r"Delivered 0 .*Pending [1-9] last 24 hours", page)
     assert "any event Everything" in page
     assert "purchase Buyers" in page
     assert "Summer" in page
     assert "1 link" in page
     assert "Copies of Apple's postbacks" in page
     assert "Make a rule from the URL" in page
+
+
+def test_the_figures_of_a_hub_lead_to_the_rows_that_they_count(story: Story) -> None:
+    gem, now = story.tenant, datetime.now(UTC)
+    with tenant(story.organization_id):
+        partner = make.make_partner("Lumen Ads")
+        rule, other = make.make_rule(name="Theirs", partner=partner), make.make_rule(name="Other")
+    for hours, status in ((1, "delivered"), (2, "delivered"), (3, "failed"), (30, "failed")):
+        at = now - timedelta(hours=hours)
+        make_postback(gem, rule, at=at, status=status)
+        make_postback(gem, other, at=at, status=status)
+    browser = sign_in(gem.owner)
+
+    for kind, row, least in (("app", gem.app, 4), ("partner", partner, 2)):
+        html = browser.get(f"/admin/apps_registry/{kind}/{row.pk}/change/").content.decode()
+        found = re.findall(
+            r'hub-figure"><a href="/admin/postbacks/(\w+)/\?([^"]+)">.*?<strong[^>]*>([\d,]+)<',
+            html,
+        )
+        assert {"postback", "install"} <= {model for model, _, _ in found}
+        found = [figure for figure in found if figure[0] != "install"]  # the story counts none
+        assert int(next(count for _, query, count in found if "delivered" in query)) >= least
+        for model, query, count in found:
+            export = browser.get(f"/admin/postbacks/{model}/export/?{unescape(query)}")
+            lines = export.getvalue().decode().strip().splitlines()
+            assert len(lines) - 1 == int(count.replace(",", "")), (kind, model, query)
+
+
+def test_a_hub_shows_revenue_in_the_organizations_currency(story: Story) -> None:
+    gem = story.tenant
+    report(gem.sdk_key, bundle_id=gem.bundle_id.identifier, revenue="12.50", currency="USD")
+    decide_all()
+    with tenant(story.organization_id):
+        partner = make.make_partner("Earned nothing")
+    browser = sign_in(gem.owner)
+
+    app, idle = hub(browser, "app", gem.app.pk), hub(browser, "partner", partner.pk)
+
+    assert re.search(r"Revenue \$\d[\d,.]*", app)
+    assert "Revenue $0.00 of events credited to it" in idle
+    assert "Delivery time \N{EN DASH} nothing delivered yet" in idle
 
 
 def test_a_partner_shows_what_is_missing_and_its_newest_answers(story: Story) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Field, ForeignKey, Model
+from django.db.models import Field, ForeignKey, Model, Q
 from django.http import (
     Http404,
     HttpRequest,
@@ -31,6 +31,7 @@ from postbacks.admin.alerts.views import open_incidents
 from postbacks.admin.list_health import ListHealth
 from postbacks.admin.pages.live import live_panel
 from postbacks.admin.rules.dry_runs import PERIODS, DryRunPage
+from postbacks.admin.rules.expensive import expensive_rules
 from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
 from postbacks.admin.rules.held import HELD, HeldPage, start_job, what_becomes_of_waiting
 from postbacks.admin.rules.layout import FIELDS
@@ -149,6 +150,7 @@ class CallbackRuleAdmin(HealthColumns, VersionedAdmin):
             filters = {"rule": obj.pk, "kind": LiveKind.POSTBACK.value}
             context["live"] = live_panel(filters, after=time.time())
             context["alerts"] = open_incidents(rule_ref=obj.pk)
+            context["expensive_rules"] = expensive_rules(request, Q(pk=obj.pk))
         context["errors"] = None  # the page has a banner of its own, which leads to the fields
         return super().render_change_form(request, context, add, change, form_url, obj)
 

@@ -110,7 +110,6 @@ class RulePageContext:
     may_switch_on: bool = False
     suspension: Suspension | None = None
     failing: FailingNotice | None = None
-    too_expensive: CallbackRule | None = None
     held: HeldView | None = None
     breakers: tuple[OpenBreaker, ...] = ()
 
@@ -162,7 +161,6 @@ def rule_page(
             page,
             suspension=suspension_of(saved.pk),
             failing=failing_notice(saved.pk),
-            too_expensive=stored if stored.is_too_expensive else None,
             held=held_view(stored),
             breakers=tuple(breakers_of_rules([stored]).get(stored.pk, ())),
         )
