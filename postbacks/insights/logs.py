@@ -50,7 +50,12 @@ _CODE = re.compile(r"[1-5][0-9]{2}")
 _COUNTS = re.compile(r"(?P<first>[0-9]{1,6})(?:(?P<more>\+)|-(?P<last>[0-9]{1,6}))?")
 _MOST_COUNTED = 10**9
 TEXT_SECONDS = 2.0  # in which a text is looked for at once
-COSTLY_FILTERS = ("outcome", "kind", "country")  # look at an attempt or the event of each postback
+COSTLY_FILTERS = (
+    "outcome",
+    "error",
+    "kind",
+    "country",
+)  # look at an attempt or the event of each postback
 _CODE_CLASS = re.compile(r"([1-5])xx")
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
 _IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
@@ -135,8 +140,8 @@ class AttemptCounts:
 class PostbackSearch:
     """A search of the delivery log. `id` is a postback's public id or its event's.
 
-    `outcome` is that of the last try, `kind` that of any, `version` the rule's that decided it;
-    `text` stands in the request or the answer of a try.
+    `outcome` and `error` are those of the last try, `kind` that of any, `version` the rule's that
+    decided it; `text` stands in the request or the answer of a try.
     """
 
     span: TimeRange = TimeRange()
@@ -150,6 +155,7 @@ class PostbackSearch:
     test: bool | None = None
     reason: str = ""
     outcome: str = ""
+    error: str = ""
     attempts: AttemptCounts | None = None
     kind: str = ""
     campaign_id: int | None = None
@@ -178,6 +184,11 @@ class PostbackSearch:
             *(
                 [_has_attempt(outcome=self.outcome, number=OuterRef("attempts_made"))]
                 if self.outcome
+                else []
+            ),
+            *(
+                [_has_attempt(error=self.error, number=OuterRef("attempts_made"))]
+                if self.error
                 else []
             ),
             *([_has_text(self.text)] if self.text else []),

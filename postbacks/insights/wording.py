@@ -9,7 +9,7 @@ from postbacks.models import Event
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _NBSP = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
-_WITHOUT_ANSWER = {
+WITHOUT_ANSWER = {
     "no_answer": "No answer",
     "timeout": "Timed out",
     "dns": "Host not found",
@@ -128,7 +128,7 @@ def answer(code: str, status_code: int | None = None) -> str:
         return f"HTTP {code.removeprefix('http_')}, but not a success"
     if code.startswith("http_"):
         return f"HTTP {code.removeprefix('http_')}"
-    words = _WITHOUT_ANSWER.get(code, code.replace("_", " ").capitalize())
+    words = WITHOUT_ANSWER.get(code, code.replace("_", " ").capitalize())
     if status_code is None:
         return words
     return f"HTTP {status_code}: {words.lower()}" if words else f"HTTP {status_code}"

@@ -44,6 +44,28 @@ def test_pages_forward_and_back_are_the_whole_log_in_order(story: Story) -> None
     assert backward == forward[::-1]
 
 
+def test_oldest_first_is_the_same_log_from_its_other_end(story: Story) -> None:
+    same, earlier = seconds_ago(60, 90)
+    add_postbacks(story, [same] * 90 + [earlier] * 80)
+    browser = sign_in(story.tenant.owner)
+    forward: list[int] = []
+    address = "?order=oldest"
+    first = browser.get(LOG + address).content.decode()
+
+    for _ in range(4):
+        html = browser.get(LOG + address).content.decode()
+        seen = set(forward)
+        forward += [row for row in shown_ids(browser, LOG + address) if row not in seen]
+        address = link(html, "next") or address
+
+    assert forward == _everything(story)[::-1]
+    assert link(first, "prev") is None
+    assert "data-renews" not in first
+    second = browser.get(LOG + (link(first, "next") or "")).content.decode()
+    back = LOG + (link(second, "prev") or "")
+    assert shown_ids(browser, back) == forward[:50]
+
+
 def test_new_rows_do_not_shift_the_next_page(story: Story) -> None:
     add_postbacks(story, seconds_ago(*range(60, 180)))
     browser = sign_in(story.tenant.owner)

@@ -115,29 +115,38 @@ def test_a_failure_shows_the_answer_and_leads_to_its_postback(story: Story) -> N
     assert f"&amp;rule={rule.pk}&amp;test=no" in html
 
 
-def test_like_failures_are_one_line_that_leads_to_the_log(story: Story) -> None:
+def test_like_failures_are_one_line_that_leads_to_exactly_them(story: Story) -> None:
     with tenant(story.organization_id):
         rule = make.make_rule(partner=make.make_partner("Lumen Ads"))
-    for minutes in (9, 6, 3):
-        postback = make_postback(
-            story.tenant,
-            rule,
-            at=datetime.now(UTC) - timedelta(minutes=minutes),
-            status="failed",
-            attempts_made=1,
-            reason="http_404",
-        )
-        make_attempt(
-            story.tenant, postback, status_code=404, error="http_404", response={"body": "no route"}
-        )
 
-    html = sign_in(story.tenant.owner).get("/admin/").content.decode()
+    def fail(minutes: int, error: str, **fields: object) -> None:
+        at = datetime.now(UTC) - timedelta(minutes=minutes)
+        code = int(error[-3:]) if error.startswith("http_") else None
+        values = {"status": "failed", "reason": error, "last_status_code": code, **fields}
+        postback = make_postback(story.tenant, rule, at=at, attempts_made=1, **values)
+        answer = {"body": "no route"}
+        make_attempt(story.tenant, postback, status_code=code, error=error, response=answer)
+
+    for minutes in (9, 6, 3):
+        fail(minutes, "http_404")
+        fail(minutes, "http_410")
+    fail(2, "http_404", test=True)
+    fail(8 * 24 * 60, "http_404")  # beyond what the page looks at
+    for minutes in (8, 5):
+        fail(minutes, "timeout", status="pending", reason="")
+        fail(minutes, "connect", status="pending", reason="")
+    browser = sign_in(story.tenant.owner)
+
+    html = browser.get("/admin/").content.decode()
+    groups = re.findall(r'href="/admin/postbacks/postback/\?([^"]+)"><bdi>(\d+) postbacks<', html)
 
     assert "<bdi>3 postbacks</bdi> to <bdi>Lumen Ads " in html
     assert "3 \N{MULTIPLICATION SIGN} HTTP 404" in html
-    assert html.count("no route") == 1
-    log = f"/admin/postbacks/postback/?rule={rule.pk}&amp;status=failed&amp;code=404&amp;time=7d"
-    assert log in html
+    assert sorted(count for _, count in groups) == ["2", "2", "3", "3"]
+    for query, count in groups:
+        export = browser.get(f"/admin/postbacks/postback/export/?{unescape(query)}")
+        lines = export.getvalue().decode().strip().splitlines()
+        assert len(lines) - 1 == int(count), query
 
 
 def test_suspended_rules_are_named_at_the_top_with_links(story: Story) -> None:
@@ -149,6 +158,36 @@ def test_suspended_rules_are_named_at_the_top_with_links(story: Story) -> None:
     notice = html.split('aria-label="Suspended rules"')[1].split("</section>")[0]
     assert "1 callback rule is suspended and sends nothing" in notice
     assert f'href="/admin/postbacks/callbackrule/{rule.pk}/change/">Gone for good</a>' in notice
+
+
+def test_a_rule_that_takes_too_long_is_named_where_people_look(story: Story) -> None:
+    analyst = make.make_user(Role.ANALYST, organization=story.tenant.organization)
+    with tenant(story.organization_id):
+        partner = make.make_partner("Lumen Ads")
+        slow, changed = (make.make_rule(name=name, partner=partner) for name in ("Slow", "Mended"))
+        now = datetime.now(UTC)
+        for rule in (slow, changed):
+            rule.expensive_version, rule.expensive_at, rule.expensive_ms = 1, now, 140
+            rule.save()
+        changed.version = 2
+        changed.save()
+    pages = (
+        "/admin/",
+        f"/admin/apps_registry/app/{story.tenant.app.pk}/change/",
+        f"/admin/apps_registry/partner/{partner.pk}/change/",
+        f"/admin/postbacks/callbackrule/{slow.pk}/change/",
+    )
+
+    for page in pages:
+        html = sign_in(story.tenant.owner).get(page).content.decode()
+        read = sign_in(analyst).get(page).content.decode()
+        (notice,) = re.findall(r'aria-label="Rules that take too long">(.*?)</section>', html, re.S)
+        assert "its conditions took 140 ms" in notice
+        assert f"?rule={slow.pk}&amp;status=skipped&amp;reason=rule_too_expensive" in notice
+        assert "See and replay what was skipped" in notice
+        assert "Mended" not in notice
+        assert "Change its conditions" not in read
+        assert "See what was skipped" in read
 
 
 def test_hostile_names_and_answers_are_shown_as_text(story: Story) -> None:

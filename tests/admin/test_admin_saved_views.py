@@ -100,6 +100,20 @@ def test_a_view_keeps_filters_and_columns_but_no_id(gem: make.Tenant) -> None:
     assert "Nothing found" in opened
 
 
+def test_a_view_keeps_its_order(gem: make.Tenant) -> None:
+    browser = sign_in(gem.owner)
+    report(gem.sdk_key, event_name="registration", install_id="d-1")
+    decide_all()
+
+    save(browser, name="Waits longest", query="status=pending&order=oldest")
+
+    shown = page(browser)
+    assert "?status=pending&amp;order=oldest" in shown
+    assert shown.index(">registration<") < shown.index(">purchase<")
+    opened = page(browser, f"{LIST}?status=pending&order=oldest")
+    assert opened.index(">purchase<") < opened.index(">registration<")
+
+
 def test_a_shared_view_is_everybodys_and_stays_when_its_creator_leaves(gem: make.Tenant) -> None:
     analyst = make.make_user(Role.ANALYST, organization=gem.organization)
     marketer = make.make_user(Role.MARKETER, organization=gem.organization)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -47,6 +48,7 @@ class LogList(ChangeList):
     filters: LogFilter
     page: KeysetPage[Any]
     read_at: float
+    is_at_start: bool  # of the list as it is ordered
 
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
@@ -61,14 +63,24 @@ class LogList(ChangeList):
         self.read_at = time.time()
         self.filters = self.model_admin.filter_form(request.GET)
         self.page = KeysetPage()
+        self.is_at_start = True
         if self.filters.is_valid():
-            cursor = self._cursor(request)
-            self.page = self.model_admin.read_page(self.filters, cursor)
+            self._read(self._cursor(request))
         self.result_list = self.page.rows
         self.result_count = self.full_result_count = len(self.page.rows)
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = bool(self.page.rows)
         self.paginator = None
+
+    def _read(self, cursor: Cursor) -> None:
+        """Read the page; with the oldest first it is read from the other end, and turned round."""
+        self.is_at_start = cursor == Cursor()
+        if not self.filters.is_oldest_first:
+            self.page = self.model_admin.read_page(self.filters, cursor)
+            return
+        start = Cursor(before=_BEFORE_ALL) if self.is_at_start else cursor
+        page = self.model_admin.read_page(self.filters, start)
+        self.page = replace(page, rows=page.rows[::-1])
 
     def _cursor(self, request: HttpRequest) -> Cursor:
         try:
@@ -93,7 +105,8 @@ class LogList(ChangeList):
     @property
     def older(self) -> str:
         """Return the address of the page with older rows, empty on the oldest."""
-        position = self.page.older
+        starts_here = self.is_at_start and self.filters.is_oldest_first
+        position = None if starts_here else self.page.older
         return self.filters.address(after=position.encode()) if position else ""
 
     @property
@@ -107,9 +120,9 @@ class LogList(ChangeList):
         return reverse("admin:live_rows") + self.filters.address(kind=kind.value)
 
     @property
-    def newest(self) -> str:
-        """Return the address of the newest page with the same filters, empty on that page."""
-        return "" if self.page.is_first else self.filters.address()
+    def start(self) -> str:
+        """Return the address of the first page with the same filters, empty on that page."""
+        return "" if self.is_at_start or self.page.is_first else self.filters.address()
 
 
 class LogFile:

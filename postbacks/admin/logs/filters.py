@@ -19,6 +19,7 @@ from apps_registry.models import App, Campaign, Partner
 from apps_registry.models.apps import Platform
 from apps_registry.tenancy import Lifecycle
 from postbacks.delivery.outcome import Outcome
+from postbacks.insights import wording
 from postbacks.insights.live import LiveKind, LiveSearch, identifiers_of_text
 from postbacks.insights.logs import (
     COSTLY_FILTERS,
@@ -45,6 +46,7 @@ RECENT = {
     "30d": (timedelta(days=30), "Last 30 days"),
 }
 
+OLDEST_FIRST = "oldest"
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _NOUNS = {"Time": "stretch of time", "Reported by": "way to report"}
 _OF_LIVE_ROWS = {"app", "rule", "event"}
@@ -147,6 +149,12 @@ class ReasonField(SuggestingField):
     suggestions = ("http_500", "timeout", *SkipReason.values)
 
 
+class ErrorField(SuggestingField):
+    """Takes the code of what went wrong with a try, with suggestions."""
+
+    suggestions = ("http_500", "http_429", *wording.WITHOUT_ANSWER)
+
+
 def error_messages_of(field: forms.Field) -> dict[str, str]:
     """Return sentences for people in place of Django's, by the codes of errors."""
     label = str(field.label)
@@ -241,6 +249,10 @@ class LogFilter(forms.Form):
         return set(self.active_values) <= _OF_LIVE_ROWS
 
     @property
+    def is_oldest_first(self) -> bool:
+        return self.active_values.get("order") == OLDEST_FIRST
+
+    @property
     def nothing_found(self) -> str:
         """Return what a list says when these filters leave no row."""
         return "Nothing matches these filters."
@@ -283,6 +295,9 @@ class TimedFilter(LogFilter):
     )
     since = MomentField(label="From")
     until = MomentField(label="Until")
+    order = forms.ChoiceField(
+        label="Order", choices=[("", "Newest first"), (OLDEST_FIRST, "Oldest first")]
+    )
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -332,6 +347,11 @@ class PostbackFilter(TimedFilter):
         label="Last try",
         choices=[("", "Any"), *((each.value, each.value.capitalize()) for each in Outcome)],
     )
+    error = ErrorField(
+        label="Error of the last try",
+        max_length=64,
+        widget=forms.TextInput({"placeholder": "timeout"}),
+    )
     attempts = AttemptCountsField(
         label="Tries", max_length=16, widget=forms.TextInput({"placeholder": "3, 3+ or 2-5"})
     )
@@ -353,11 +373,11 @@ class PostbackFilter(TimedFilter):
         widget=forms.TextInput({"type": "search", "placeholder": "A part of the URL"}),
     )
     field_order = (
-        *(*basic, "app", "rule", "partner", "event", "code", "reason", "outcome", "attempts"),
-        *("kind", "campaign", "country", "version", "test", "text", "since"),
+        *(*basic, "app", "rule", "partner", "event", "code", "reason", "outcome", "error"),
+        *("attempts", "kind", "campaign", "country", "version", "test", "text", "since"),
     )
     # Filters of this log alone: a replay has no such.
-    only_here = ("outcome", "attempts", "kind", "campaign", "country", "version", "text")
+    only_here = ("outcome", "error", "attempts", "kind", "campaign", "country", "version", "text")
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
@@ -418,6 +438,7 @@ class PostbackFilter(TimedFilter):
             test={"only": True, "no": False}.get(values["test"]),
             reason=values["reason"],
             outcome=values["outcome"],
+            error=values["error"],
             attempts=values["attempts"],
             kind=values["kind"],
             campaign_id=pk_or_none(values["campaign"]),

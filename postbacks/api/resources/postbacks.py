@@ -168,8 +168,8 @@ class PostbackCsvSerializer(PostbackSerializer):
 # Filters whose matches may be rare and have no index: a page looks at so many rows at once.
 _SEARCHED = frozenset(
     {
-        *("partner", "event_name", "version", "reason", "code", "attempts", "outcome", "kind"),
-        *("campaign", "country", "text"),
+        *("partner", "event_name", "version", "reason", "code", "attempts", "outcome", "error"),
+        *("kind", "campaign", "country", "text"),
     }
 )
 
@@ -202,6 +202,9 @@ class PostbackQuery(PageQuery):
     )
     outcome = serializers.ChoiceField(
         [outcome.value for outcome in Outcome], required=False, help_text="Of the last attempt."
+    )
+    error = serializers.CharField(
+        required=False, max_length=64, help_text="Of the last attempt: `timeout`, `http_503`, …"
     )
     kind = serializers.ChoiceField(
         AttemptKind.choices, required=False, help_text="Of one of its attempts."
@@ -260,6 +263,7 @@ class PostbackQuery(PageQuery):
             test=values.get("test"),
             reason=values.get("reason", ""),
             outcome=values.get("outcome", ""),
+            error=values.get("error", ""),
             attempts=values.get("attempts"),
             kind=values.get("kind", ""),
             country=values.get("country", ""),

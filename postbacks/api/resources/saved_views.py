@@ -34,7 +34,7 @@ _MOST_FILTERS = 40
 
 
 class SavedViewSerializer(serializers.ModelSerializer):
-    """A list under some filters, with some columns, newest first as every list of its kind."""
+    """A list under some filters, with some columns; the order is one of the filters."""
 
     id = serializers.UUIDField(source="public_id")
     filters = serializers.SerializerMethodField(help_text="As in the address of the list's page.")

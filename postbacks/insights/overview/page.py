@@ -242,17 +242,28 @@ def _failure(failure: FailedPostback, overview: Overview) -> FailureRow:
         body=body if len(body) <= SHOWN_BODY_LENGTH else f"{body[:SHOWN_BODY_LENGTH]}…",
         outlook=_outlook(failure, rule, overview),
         given_up=failure.status == PostbackStatus.FAILED,
-        url=_group_url(failure)
+        url=_group_url(failure, overview)
         if is_group
         else reverse("admin:postbacks_postback_change", args=[failure.postback_id]),
     )
 
 
-def _group_url(failure: FailedPostback) -> str:
-    code = "none" if failure.status_code is None else str(failure.status_code)
-    return list_url(
-        "postback", rule=str(failure.rule_id), status=failure.status, code=code, time="7d"
-    )
+def _group_url(failure: FailedPostback, overview: Overview) -> str:
+    """Return the log with exactly the postbacks of a group."""
+    chosen = _within(overview.asked, "app", "campaign")
+    # What was given up has its reason beside it; of what is tried again the last try has it.
+    name = "reason" if failure.status == PostbackStatus.FAILED else "error"
+    filters = {
+        "rule": str(failure.rule_id),
+        "status": failure.status,
+        "code": "none" if failure.status_code is None else str(failure.status_code),
+        name: failure.error,
+        "test": "no",
+        **chosen,
+        "since": failure.since.isoformat(),
+        "until": overview.now.isoformat(),
+    }
+    return list_url("postback", **{key: value for key, value in filters.items() if value})
 
 
 def _rule_url(rule: CallbackRule) -> str:

@@ -85,7 +85,8 @@ class FailedPostback:
     """The newest of `count` postbacks of one rule whose last attempt failed in the same way.
 
     `next_attempt_at` is None once it was given up. `body` is the beginning of the partner's answer,
-    one character longer than pages show, so that they can mark a cut.
+    one character longer than pages show, so that they can mark a cut. `since` is when the first
+    event of the group arrived.
     """
 
     postback_id: int
@@ -100,6 +101,7 @@ class FailedPostback:
     detail: str
     body: str | None
     count: int
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)

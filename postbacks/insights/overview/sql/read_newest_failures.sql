@@ -2,12 +2,13 @@
 -- outcome <> 'delivered' is written as in the partial index that serves it. The days are named for
 -- each table again: a join's condition on them comes too late to leave partitions out of the plan.
 SELECT postback_id, rule_id, event_name, status, next_attempt_at, started_at AS tried_at, number,
-       status_code, error, detail, left(response ->> 'body', %(body_length)s) AS body, count
+       status_code, error, detail, left(response ->> 'body', %(body_length)s) AS body, count,
+       since
 FROM (
     SELECT newest.id, attempt.postback_id, postback.rule_id, postback.event_name, postback.status,
            postback.next_attempt_at, attempt.started_at, attempt.number, attempt.status_code,
            attempt.error, attempt.detail, attempt.response,
-           count(*) OVER alike AS count,
+           count(*) OVER alike AS count, min(newest.event_received_at) OVER alike AS since,
            row_number() OVER (alike ORDER BY newest.id DESC) AS rank
     FROM (
         SELECT id, event_received_at FROM delivery_attempt
