@@ -21,11 +21,13 @@ from apps_registry.csv_format import ColumnType, FileFormat
 from apps_registry.models import Organization
 from apps_registry.tenancy import TenantModel
 from postbacks.api.authentication import Caller
+from postbacks.api.fields import IdFilter
 from postbacks.api.pagination import keyset_list, link_after, read_cursor
 from postbacks.api.query import InvalidParameters, PageQuery, Query, read_query
 from postbacks.insights import exports
 from postbacks.insights.exports import FilePortion
 from postbacks.insights.keyset import Cursor, KeysetList, KeysetPosition
+from postbacks.insights.schedule_filters import ListFilter
 
 _TYPES = {
     serializers.DateTimeField: ColumnType.TIME,
@@ -134,6 +136,18 @@ class ListFiles(GenericViewSet):
         view.request = None  # type: ignore[assignment]  # a worker serves nobody
         view.format_kwarg = None
         return ListFile(view, view.filtered(QueryDict(filters)), FileFormat(file_format))
+
+    @classmethod
+    def list_filters(cls) -> Iterator[ListFilter]:
+        """Yield the filters of the list as a form may offer them."""
+        for name, field in cls.queries["list"]().fields.items():
+            choices = field.choices if isinstance(field, serializers.ChoiceField) else {}
+            yield ListFilter(
+                name=name,
+                help_text=str(field.help_text or ""),
+                choices=tuple(choices.items()),
+                model=field.rows.model if isinstance(field, IdFilter) else None,
+            )
 
     @classmethod
     def filter_problem(cls, filters: str) -> str:

@@ -117,6 +117,26 @@ class AlertPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
     enabled: bool = True
 
 
+class SchedulePart(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A scheduled export, rows of its filters by their names. Its secret access key is no part.
+
+    Without the key nothing can be delivered to a store, so a new one comes in switched off.
+    """
+
+    name: str
+    list: str
+    filters: dict[str, str] = {}
+    format: str = "csv"
+    interval: str = "daily"
+    target: str = "s3"
+    endpoint: str = ""
+    region: str = ""
+    bucket: str = ""
+    prefix: str = ""
+    access_key_id: str = ""
+    enabled: bool = True
+
+
 class Document(Struct, forbid_unknown_fields=True, kw_only=True):
     """The whole document. A rule has its fields by name, `app` and `partner` by their names."""
 
@@ -130,6 +150,7 @@ class Document(Struct, forbid_unknown_fields=True, kw_only=True):
     attribution_settings: Annotated[list[CreditPart], Meta(max_length=MOST_ROWS)] = []
     callback_rules: Annotated[list[dict[str, Any]], Meta(max_length=MOST_ROWS)] = []
     alerts: Annotated[list[AlertPart], Meta(max_length=MOST_ROWS)] = []
+    export_schedules: Annotated[list[SchedulePart], Meta(max_length=MOST_ROWS)] = []
 
 
 class UnreadableDocumentError(Exception):

@@ -22,6 +22,7 @@ from postbacks.configuration.document import (
     PartnerPart,
 )
 from postbacks.configuration.links_and_settings import credit_parts, link_parts
+from postbacks.configuration.schedules import schedule_parts
 from postbacks.models import CallbackRule, RuleStatus
 
 _APP_RELATIONS = ("bundle_ids", "conversion_meanings")
@@ -48,6 +49,7 @@ def export_configuration() -> dict[str, object]:
         attribution_settings=credit_parts(),
         callback_rules=[rule_part(rule) for rule in _rules()],
         alerts=alert_parts(),
+        export_schedules=schedule_parts(),
     )
     exported: dict[str, object] = msgspec.to_builtins(document)
     return exported

@@ -42,10 +42,17 @@ from postbacks.configuration.document import (
     LinkPart,
     OrganizationPart,
     PartnerPart,
+    SchedulePart,
 )
 from postbacks.configuration.exporting import RULE_FIELDS, RULE_REFERENCES
 from postbacks.configuration.links_and_settings import find_active, find_link, find_settings
-from postbacks.models import Alert, CallbackRule, RuleStatus
+from postbacks.configuration.schedules import (
+    SECRET,
+    SET_BY_SAVING,
+    find_schedule,
+    save_schedule,
+)
+from postbacks.models import Alert, CallbackRule, ExportSchedule, RuleStatus
 from postbacks.rulebook import saving
 
 Pointer = tuple[str | int, ...]
@@ -60,6 +67,7 @@ _KINDS: dict[type[models.Model], str] = {
     AttributionSettings: "attribution_settings",
     CallbackRule: "callback_rules",
     Alert: "alerts",
+    ExportSchedule: "export_schedules",
 }
 
 
@@ -129,6 +137,7 @@ class _Import:
             ("attribution_settings", document.attribution_settings, self._settings),
             ("callback_rules", document.callback_rules, self._rule),
             ("alerts", document.alerts, self._alert),
+            ("export_schedules", document.export_schedules, self._schedule),
         ]
         for kind, parts, step in steps:
             for index, part in enumerate(parts):
@@ -246,6 +255,12 @@ class _Import:
     def _alert(self, part: AlertPart) -> None:
         self._store(*find_alert(part))
 
+    def _schedule(self, part: SchedulePart) -> None:
+        schedule, values, lacks_secret = find_schedule(part)
+        if lacks_secret:
+            self.result.credentials_to_enter[f"Scheduled export {part.name}"] = [SECRET]
+        self._store(schedule, values)
+
     def _store(
         self,
         row: TenantModel,
@@ -265,12 +280,15 @@ class _Import:
         row.organization_id = current_organization() or 0
         if isinstance(row, CallbackRule):
             _check_shape(row)  # first: Django's own checks expect the right types
-        row.full_clean(exclude=["organization"], validate_constraints=False)
+        unset = SET_BY_SAVING if isinstance(row, ExportSchedule) else ()
+        row.full_clean(exclude=["organization", *unset], validate_constraints=False)
         row.validate_constraints()
         if isinstance(row, CallbackRule):
             saving.save(row, by=self.by, promised=promised or [])
         elif isinstance(row, Alert):
             _save_alert(row)
+        elif isinstance(row, ExportSchedule):
+            save_schedule(row)
         else:
             row.save()
         self._note(self.result.created if is_new else self.result.changed, row)

@@ -119,6 +119,7 @@ def start_due(now: datetime | None = None) -> None:
     """Start the exports whose period has ended. Only the role worker sees every schedule."""
     for organization_id, schedule_id in rows(_DUE, {}):
         with tenant(organization_id):
+            take_turns("export")  # somebody may just be exporting the same period
             due = ExportSchedule.objects.select_for_update(skip_locked=True)
             schedule = due.filter(pk=schedule_id, enabled=True).first()
             if schedule is not None:

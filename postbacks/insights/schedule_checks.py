@@ -1,23 +1,21 @@
 """What a scheduled export needs before it is saved, whichever door it comes through."""
 
 from collections.abc import Mapping
-from typing import Any, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import QueryDict
-from django.urls import resolve
 from django.utils.text import slugify
 
 from apps_registry.audit.audited_model import may_name_a_person
 from apps_registry.csv_format import FileFormat
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
+from postbacks.infrastructure.database.jobs import take_turns
 from postbacks.insights import parquet_files
+from postbacks.insights.schedule_filters import RESERVED, view_of
 from postbacks.models import ExportSchedule, ExportTarget
 from postbacks.models.export_schedules import MOST_SCHEDULES
 
-# What a period or a page says; a schedule does not.
-_RESERVED = ("since", "until", "limit", "cursor")
 _NO_NAME = "Use at least one letter or digit: the name becomes a folder."
 _NO_PERSON = (
     "A filter of a schedule may not name a person or device: it would outlive the erasure of their "
@@ -49,17 +47,17 @@ def problems(
 def filter_problem(list_name: str, filters: str) -> str:
     """Return what is wrong with the filters of a list's address, empty if nothing is."""
     query = QueryDict(filters)
-    if name := next((name for name in _RESERVED if name in query), ""):
+    if name := next((name for name in RESERVED if name in query), ""):
         return f"Leave “{name}” out: each file has the rows of its own hour or day."
     if may_name_a_person(query):
         return _NO_PERSON
-    view = cast(Any, resolve(f"/api/v1/{list_name}").func).cls
-    return str(view.filter_problem(filters))
+    return str(view_of(list_name).filter_problem(filters))
 
 
 def _name_problem(schedule: ExportSchedule) -> str:
     if not slugify(schedule.name):
         return _NO_NAME
+    take_turns("export_schedule")
     others = ExportSchedule.objects.exclude(pk=schedule.pk)
     if others.count() >= MOST_SCHEDULES:
         return f"{MOST_SCHEDULES} scheduled exports are there, as many as may be; delete one."
@@ -93,7 +91,7 @@ def _endpoint_problem(endpoint: str) -> str:
 
 
 def _missing_secret(schedule: ExportSchedule, before: ExportSchedule | None) -> str:
-    if before is None or before.target != ExportTarget.S3:
+    if before is None or before.target != ExportTarget.S3 or not before.has_secret:
         return _NEEDED
     same = ("endpoint", "access_key_id")
     is_same = all(getattr(schedule, name) == getattr(before, name) for name in same)

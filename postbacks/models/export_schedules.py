@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import slugify
 
+from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.csv_format import FileFormat
 from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import TenantModel
@@ -178,6 +179,14 @@ class ExportSchedule(SealedSecret):
     def clean_fields(self, exclude: object = None) -> None:
         self.folder = slugify(self.name)
         super().clean_fields(exclude=exclude)  # type: ignore[arg-type]  # Django's own argument
+
+    @property
+    def has_secret(self) -> bool:
+        """Tell whether a secret access key is stored, if only one that can't be decrypted now."""
+        try:
+            return bool(self.sealed) and self.reveal() != ""
+        except SecretUnreadableError:
+            return True  # the export's page says that it must be entered again
 
     @property
     def encryption_context(self) -> str:

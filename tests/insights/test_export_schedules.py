@@ -16,7 +16,7 @@ from apps_registry.tenancy import tenant as tenant_of
 from postbacks.delivery.http.destinations import parse_networks
 from postbacks.delivery.object_storage import store as stores
 from postbacks.infrastructure.database import roles
-from postbacks.insights import export_delivery, export_schedules
+from postbacks.insights import export_delivery, export_schedules, schedule_checks
 from postbacks.insights.export_schedules import (
     ExportRefusedError,
     last_period,
@@ -457,3 +457,53 @@ def test_an_hour_that_comes_twice_has_two_files() -> None:
     assert names == ["2026-10-25T02", "2026-10-25T02b", "2026-10-25T03"]
     assert period_name(datetime(2026, 5, 1, 22, tzinfo=UTC), "daily", berlin) == "2026-05-02"
     assert period_name(datetime(2026, 5, 1, 23, tzinfo=UTC), "daily", berlin) == "2026-05-02T0100"
+
+
+def test_a_file_that_is_due_waits_for_who_exports_the_period_by_hand(store: Store) -> None:
+    made = make.make_tenant()
+    schedule(made, store)
+    with tenant_of(made.organization.pk):
+        past = datetime.now(UTC) - timedelta(hours=3)
+        ExportSchedule.objects.update(next_period_at=past, due_at=past)
+
+    def start_due() -> None:
+        try:
+            with as_role(roles.WORKER):
+                export_schedules.start_due()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with tenant_of(made.organization.pk):
+            export_schedules.run_now(ExportSchedule.objects.get())
+            starting = threads.submit(start_due)
+            wait_for_a_lock()
+            assert Export.objects.count() == 1
+        starting.result()
+
+    assert len(owner_of(made).rows("exports")) == 2
+
+
+def test_two_schedules_that_come_at_once_are_both_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule_checks, "MOST_SCHEDULES", 1)
+    made = make.make_tenant()
+
+    def add_another() -> Answer:
+        try:
+            return schedule(made, store, name="Second")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with tenant_of(made.organization.pk):
+            values = {"name": "First", "target": "folder"}
+            first = ExportSchedule(organization_id=made.organization.pk, **values)
+            assert schedule_checks.problems(first, secret="", before=None) == {}
+            export_schedules.save(first)
+            adding = threads.submit(add_another)
+            wait_for_a_lock()
+        answer = adding.result()
+
+    assert (answer.status, answer.pointers()) == (400, ["/name"])

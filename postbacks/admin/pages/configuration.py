@@ -33,6 +33,7 @@ _KINDS = {
     "attribution_settings": "Attribution settings",
     "callback_rules": "Callback rule",
     "alerts": "Alert",
+    "export_schedules": "Scheduled export",
 }
 
 

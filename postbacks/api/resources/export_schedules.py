@@ -56,7 +56,7 @@ class ExportScheduleSerializer(RowSerializer):
         read_only_fields = ("created_by", "created_at", "next_period_at", "due_at", "failing_since")
 
     def get_has_secret(self, row: ExportSchedule) -> bool:
-        return bool(row.ending)
+        return row.has_secret
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         self._secret = attrs.pop("secret_access_key", "")

@@ -47,7 +47,7 @@ class ImportOutcomeSerializer(serializers.Serializer):
     left = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
     credentials_to_enter = serializers.DictField(
         child=serializers.ListField(child=serializers.CharField()),
-        help_text="By partner, the credentials to enter: a document has only their names.",
+        help_text="By partner or scheduled export, the secrets to enter: a document has names.",
     )
     drafts = serializers.ListField(
         child=serializers.CharField(),
