@@ -10,7 +10,7 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -73,25 +73,6 @@ def encode_json_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
-def encode_typed_lines(types: Mapping[str, ColumnType], rows: Iterable[Sequence[object]]) -> bytes:
-    """Return rows as JSON objects, one a line, each value as its column's type is written.
-
-    Times and amounts are texts, lists and objects are the text of their JSON.
-    """
-    columns = types.items()
-    lines = (
-        json.dumps(
-            {
-                name: _typed_value(type_, value)
-                for (name, type_), value in zip(columns, row, strict=True)
-            },
-            ensure_ascii=False,
-        )
-        for row in rows
-    )
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
-
-
 def encode_rows(rows: Iterable[Sequence[object]]) -> bytes:
     """Return rows as CSV (RFC 4180) in UTF-8."""
     buffer = io.StringIO()
@@ -122,6 +103,19 @@ def format_value(value: object) -> str:
     return str(value)
 
 
+def typed_value(type_: ColumnType, value: object) -> object:
+    """Return a value as a column of the type has it; times and amounts are texts, as is JSON."""
+    if value is None or (value == "" and type_ is not ColumnType.TEXT):
+        return None
+    if type_ is ColumnType.BOOLEAN:
+        return value in (True, 1, "1", "true")  # consent frameworks write 0 and 1
+    if type_ is ColumnType.INTEGER:
+        return int(str(value))
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return format_value(value)
+
+
 def file_name(
     kind: str, organization: str, at: datetime, ending: FileFormat = FileFormat.CSV
 ) -> str:
@@ -140,18 +134,6 @@ def _json_value(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | dict | list | tuple):
         return value
     return format_cell(value) if isinstance(value, datetime | Decimal) else str(value)
-
-
-def _typed_value(type_: ColumnType, value: object) -> object:
-    if value is None or (value == "" and type_ is not ColumnType.TEXT):
-        return None
-    if type_ is ColumnType.BOOLEAN:
-        return value in (True, 1, "1", "true")  # consent frameworks write 0 and 1
-    if type_ is ColumnType.INTEGER:
-        return int(str(value))
-    if isinstance(value, dict | list | tuple):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return format_value(value)
 
 
 def _without_formula(text: str) -> str:

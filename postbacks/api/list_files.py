@@ -10,6 +10,7 @@ from typing import Any, ClassVar, cast
 from django.db.models import Q, QuerySet
 from django.http import QueryDict, StreamingHttpResponse
 from rest_framework import serializers
+from rest_framework.compat import LONG_SEPARATORS, SHORT_SEPARATORS
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
@@ -24,11 +25,13 @@ from postbacks.api.authentication import Caller
 from postbacks.api.fields import IdFilter
 from postbacks.api.pagination import keyset_list, link_after, read_cursor
 from postbacks.api.query import InvalidParameters, PageQuery, Query, read_query
-from postbacks.insights import exports
+from postbacks.insights import exports, parquet_files
 from postbacks.insights.exports import FilePortion
 from postbacks.insights.keyset import Cursor, KeysetList, KeysetPosition
 from postbacks.insights.schedule_filters import ListFilter
 
+# As REST framework escapes them for readers that take them for line ends.
+_LINE_SEPARATORS = (("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
 _TYPES = {
     serializers.DateTimeField: ColumnType.TIME,
     serializers.DecimalField: ColumnType.MONEY,
@@ -229,7 +232,7 @@ class ListFile:
         self._view.read_related_of_csv(rows)
         cells = _cells(self._view.csv_rows(rows), self._columns)
         if self._format == FileFormat.PARQUET:
-            return csv_format.encode_typed_lines(self.column_types, cells)
+            return parquet_files.encode(self.column_types, cells)
         return csv_format.encode_rows(cells)
 
 
@@ -251,8 +254,17 @@ def _results(data: Any) -> list[Any]:
 
 
 def _json_lines(rows: Iterable[Any]) -> bytes:
-    renderer = JSONRenderer()
-    return b"".join(renderer.render(row) + b"\n" for row in rows)
+    """Return each row as `JSONRenderer` writes it, by one encoder for all."""
+    renderer = JSONRenderer
+    encoder = renderer.encoder_class(
+        ensure_ascii=renderer.ensure_ascii,
+        allow_nan=not renderer.strict,
+        separators=SHORT_SEPARATORS if renderer.compact else LONG_SEPARATORS,
+    )
+    text = "".join(f"{encoder.encode(row)}\n" for row in rows)
+    for separator, escaped in _LINE_SEPARATORS:
+        text = text.replace(separator, escaped)
+    return text.encode()
 
 
 def _cells(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> Iterator[list[object]]:

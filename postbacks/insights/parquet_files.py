@@ -1,21 +1,23 @@
-"""Parquet out of the typed lines that a worker has written, a block after the other.
+"""Parquet out of the portions that a worker has stored, each a stream of Arrow with its own schema.
 
+A Parquet file can't be written on after a stop, and streams can: one just follows the other.
 pyarrow is an extra of some 150 MB, so only the worker that writes such a file imports it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from apps_registry.csv_format import ColumnType
+from apps_registry.csv_format import ColumnType, typed_value
 
 IS_MISSING = (
     "Parquet needs pyarrow, which is not installed here. Take CSV or JSON Lines, or ask the "
     "operator to install it: pip install postbacks[parquet]."
 )
+GROUP_ROWS = 20_000  # in memory at once; the file's end has a note of each group's columns
 _MODULE = "pyarrow"
-_BLOCK_BYTES = 4 * 1024 * 1024  # longer than any line
 _DIGITS, _PLACES = 38, 12  # as revenue is stored; what DuckDB and BigQuery read as a decimal
 
 
@@ -24,32 +26,87 @@ def is_available() -> bool:
     return find_spec(_MODULE) is not None
 
 
+def encode(types: Mapping[str, ColumnType], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return rows as a stream of Arrow, empty if there are none."""
+    pyarrow = _pyarrow()
+    columns = list(zip(*rows, strict=True))
+    if not columns:
+        return b""
+    schema = _schema(types)
+    arrays = [
+        _array(type_, field.type, values)
+        for type_, field, values in zip(types.values(), schema, columns, strict=True)
+    ]
+    stored = pyarrow.BufferOutputStream()
+    options = pyarrow.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    with pyarrow.ipc.new_stream(stored, schema, options=options) as stream:
+        stream.write_batch(pyarrow.record_batch(arrays, schema=schema))
+    return bytes(stored.getvalue())
+
+
 def write(
-    lines: Path, target: Path, types: Mapping[str, ColumnType], show_life: Callable[[], None]
+    stored: Path, target: Path, types: Mapping[str, ColumnType], show_life: Callable[[], None]
 ) -> int:
-    """Write a file of typed lines (`csv_format.encode_typed_lines`) as Parquet; return its size."""
-    import pyarrow
-    from pyarrow import json, parquet
+    """Write a file of streams (`encode`) as Parquet; return its size."""
+    from pyarrow import parquet
 
     schema = _schema(types)
-    with parquet.ParquetWriter(target, schema, compression="zstd") as writer:
-        if lines.stat().st_size:
-            for block in json.open_json(
-                lines,
-                read_options=json.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-                parse_options=json.ParseOptions(
-                    explicit_schema=schema, unexpected_field_behavior="error"
-                ),
-                memory_pool=pyarrow.system_memory_pool(),  # which gives back what it had
-            ):
-                writer.write_batch(block)
-                show_life()
+    groups = _groups(stored)
+    first = next(groups, schema.empty_table())
+    repeating = _repeating_columns(first)
+    with parquet.ParquetWriter(
+        target, schema, compression="zstd", use_dictionary=repeating
+    ) as writer:
+        for group in chain([first], groups):
+            writer.write_table(group, row_group_size=2 * GROUP_ROWS)
+            show_life()
     return target.stat().st_size
 
 
-def _schema(types: Mapping[str, ColumnType]) -> Any:
-    import pyarrow
+def _groups(stored: Path) -> Iterator[Any]:
+    """Yield the rows of a file of streams as tables of about GROUP_ROWS."""
+    pyarrow = _pyarrow()
+    batches: list[Any] = []
+    with pyarrow.OSFile(str(stored)) as file:
+        while file.tell() < file.size():
+            batches += pyarrow.ipc.open_stream(file)
+            if sum(batch.num_rows for batch in batches) >= GROUP_ROWS:
+                yield pyarrow.Table.from_batches(batches)
+                batches.clear()
+    if batches:
+        yield pyarrow.Table.from_batches(batches)
 
+
+def _repeating_columns(table: Any) -> list[str]:
+    """Return the columns of texts that a dictionary makes shorter: IDs, say, are all different."""
+    pyarrow = _pyarrow()
+    return [
+        field.name
+        for field, column in zip(table.schema, table.columns, strict=True)
+        if field.type == pyarrow.string()
+        and 2 * len(column.unique()) <= len(column) - column.null_count
+    ]
+
+
+def _array(type_: ColumnType, arrow_type: Any, values: Sequence[object]) -> Any:
+    """Return a column's values as its type is stored."""
+    pyarrow = _pyarrow()
+    if values.count(None) == len(values):
+        return pyarrow.nulls(len(values), arrow_type)
+    if type_ is ColumnType.TEXT:
+        try:
+            return pyarrow.array(values, arrow_type)
+        except (pyarrow.ArrowException, UnicodeEncodeError):
+            pass  # some are no texts, or are none that UTF-8 can hold
+    typed = [typed_value(type_, value) for value in values]
+    if type_ in {ColumnType.INTEGER, ColumnType.BOOLEAN}:
+        return pyarrow.array(typed, arrow_type)
+    texts = [text if text is None else str(text).encode("utf-8", "replace") for text in typed]
+    return pyarrow.array(texts, pyarrow.string()).cast(arrow_type)
+
+
+def _schema(types: Mapping[str, ColumnType]) -> Any:
+    pyarrow = _pyarrow()
     arrow_types = {
         ColumnType.TEXT: pyarrow.string(),
         ColumnType.TIME: pyarrow.timestamp("ms", tz="UTC"),
@@ -58,3 +115,10 @@ def _schema(types: Mapping[str, ColumnType]) -> Any:
         ColumnType.BOOLEAN: pyarrow.bool_(),
     }
     return pyarrow.schema([(name, arrow_types[type_]) for name, type_ in types.items()])
+
+
+def _pyarrow() -> Any:
+    import pyarrow
+
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # which gives back what it had
+    return pyarrow

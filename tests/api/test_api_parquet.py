@@ -1,16 +1,19 @@
 """Parquet: the columns of CSV with types, for tools that read tables."""
 
 import json
+import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from django.test import Client
 from pyarrow import parquet, types
 
 from apps_registry import csv_format
+from apps_registry.csv_format import ColumnType
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.insights import parquet_files
 from postbacks.models import Export
@@ -144,6 +147,49 @@ def test_a_successor_goes_on_where_a_killed_worker_was(
     with tenant_of(made.organization.pk):
         export = Export.objects.get()
         assert parquet.read_table(export.path).num_rows == export.rows == 9
+
+
+def test_what_arrow_holds_is_one_group_however_many_rows_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_files, "GROUP_ROWS", 1_000)
+    columns = {"id": ColumnType.TEXT, "kind": ColumnType.TEXT, "empty": ColumnType.TEXT}
+    stored, target = tmp_path / "stored", tmp_path / "target"
+    with stored.open("wb") as file:
+        for _ in range(60):
+            rows = [[str(uuid.uuid4()), "open", None] for _ in range(500)]
+            file.write(parquet_files.encode(columns, rows))
+    held = []
+
+    parquet_files.write(
+        stored, target, columns, lambda: held.append(pyarrow.total_allocated_bytes())
+    )
+
+    written = parquet.ParquetFile(target).metadata
+    sizes = {written.row_group(number).num_rows for number in range(written.num_row_groups)}
+    ids, kinds, _ = (written.row_group(0).column(number) for number in range(3))
+    assert (written.num_rows, sizes, len(held)) == (30_000, {1_000}, 30)
+    assert max(held[2:]) <= 1.1 * max(held[:2])
+    # A dictionary of IDs would hold every one of them, and make the file no shorter.
+    assert "RLE_DICTIONARY" not in ids.encodings
+    assert "RLE_DICTIONARY" in kinds.encodings
+
+
+def test_texts_that_utf_8_can_not_hold_and_values_of_any_kind_are_written(tmp_path: Path) -> None:
+    columns = {"text": ColumnType.TEXT, "at": ColumnType.TIME, "count": ColumnType.INTEGER}
+    stored, target = tmp_path / "stored", tmp_path / "target"
+    rows = [
+        ["\ud800", "2026-05-04T10:00:00.123Z", "7"],
+        [["a"], datetime(2026, 5, 4, tzinfo=UTC), 8],
+    ]
+    stored.write_bytes(parquet_files.encode(columns, rows))
+
+    parquet_files.write(stored, target, columns, lambda: None)
+
+    table = parquet.read_table(target).to_pydict()
+    assert table["text"] == ["?", '["a"]']
+    assert table["count"] == [7, 8]
+    assert [at.microsecond for at in table["at"]] == [123_000, 0]
 
 
 def test_where_pyarrow_is_missing_both_doors_say_how_to_get_it(

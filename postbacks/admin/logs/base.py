@@ -18,7 +18,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from apps_registry import csv_format
 from apps_registry.admin_base.csv_export import TRUNCATED, encoded, heading
 from apps_registry.admin_base.permissions import ReadOnlyAdmin
 from apps_registry.admin_base.tenant_admin import TenantAdmin
@@ -31,7 +30,7 @@ from postbacks.admin.logs.saved_views import (
     choices_of,
     chosen_columns,
 )
-from postbacks.insights import exports
+from postbacks.insights import exports, parquet_files
 from postbacks.insights.exports import FilePortion
 from postbacks.insights.keyset import Cursor, KeysetPage, KeysetPosition
 from postbacks.insights.live import LiveKind
@@ -159,7 +158,7 @@ class LogFile:
 
     def _encoded(self, rows: Sequence[Sequence[object]]) -> bytes:
         if self._format == FileFormat.PARQUET:
-            return csv_format.encode_typed_lines(self.column_types, rows)
+            return parquet_files.encode(self.column_types, rows)
         return encoded(list(self._page.columns), rows, self._format)
 
 
