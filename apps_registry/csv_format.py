@@ -82,10 +82,12 @@ def encode_rows(rows: Iterable[Sequence[object]]) -> bytes:
 
 def format_cell(value: object) -> str:
     """Return a value as the text of a cell that no spreadsheet runs."""
+    if value is None:  # most cells of events
+        return ""
     if isinstance(value, dict | list | tuple):
         return _without_formula(json.dumps(value, ensure_ascii=False, default=str))
     text = format_value(value)
-    is_plain = value is None or isinstance(value, bool | datetime | Decimal | int | float)
+    is_plain = isinstance(value, bool | datetime | Decimal | int | float)
     return text if is_plain else _without_formula(text)
 
 

@@ -16,7 +16,7 @@ IS_MISSING = (
     "Parquet needs pyarrow, which is not installed here. Take CSV or JSON Lines, or ask the "
     "operator to install it: pip install postbacks[parquet]."
 )
-GROUP_ROWS = 20_000  # in memory at once; the file's end has a note of each group's columns
+GROUP_ROWS = 10_000  # in memory at once; the file ends with a note of each group's columns
 _MODULE = "pyarrow"
 _DIGITS, _PLACES = 38, 12  # as revenue is stored; what DuckDB and BigQuery read as a decimal
 

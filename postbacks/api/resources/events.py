@@ -178,8 +178,9 @@ class EventViewSet(ReportedViewSet):
 
     def csv_rows(self, rows: Sequence[Event]) -> Iterator[Mapping[str, object]]:
         """Return events by column, with the revenue as a number."""
+        serializer = EventSerializer()
         for row in rows:
-            yield {**EventSerializer(row).data, "revenue": row.revenue}
+            yield {**serializer.to_representation(row), "revenue": row.revenue}
 
     @extend_schema(parameters=[EventAppQuery])
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
