@@ -2,13 +2,15 @@
 
 from datetime import datetime
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
@@ -16,16 +18,39 @@ from django.utils.safestring import SafeString
 from apps_registry.admin_base.list_cells import CreatedColumn
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm
-from apps_registry.admin_base.theme import TextInput, Tone, badge
+from apps_registry.admin_base.theme import Select, TextInput, Tone, badge
 from apps_registry.csv_format import FileFormat
 from apps_registry.roles import RIGHT_TO, Right
+from apps_registry.tenancy import Lifecycle
 from postbacks.admin.logs.base import row_address
 from postbacks.admin.logs.exports import FORMATS, ExportView
 from postbacks.insights import export_schedules, parquet_files, schedule_checks
 from postbacks.insights.export_schedules import ExportRefusedError
-from postbacks.models import Export, ExportSchedule, ExportTarget
+from postbacks.insights.schedule_filters import (
+    ListFilter,
+    filters_of,
+    label_of,
+    names_of,
+    rows_of,
+)
+from postbacks.models import Export, ExportSchedule, ExportTarget, ScheduledList
 
+_EXAMPLES = {"event_name": "purchase", "reason": "no_consent", "version": "1"}
 _MOST_SHOWN = 200  # of the history: a week of hours
+
+
+def _field_name(list_name: str, each: ListFilter) -> str:
+    """Return the form's name for a filter: rows are chosen likewise whichever the list is."""
+    return f"filter_{each.name}" if each.model else f"filter_{list_name}_{each.name}"
+
+
+def _filter_fields() -> dict[str, list[str]]:
+    """Return the lists of each field for a filter, by the form's name for it."""
+    lists_of: dict[str, list[str]] = {}
+    for list_name in ScheduledList.values:
+        for each in filters_of(list_name).values():
+            lists_of.setdefault(_field_name(list_name, each), []).append(list_name)
+    return lists_of
 
 
 class ExportScheduleForm(TenantForm):
@@ -44,7 +69,7 @@ class ExportScheduleForm(TenantForm):
     class Meta:
         model = ExportSchedule
         fields: ClassVar[list[str]] = [
-            *("name", "list_name", "filters", "format", "interval", "enabled", "target"),
+            *("name", "list_name", "format", "interval", "enabled", "target"),
             *("endpoint", "region", "bucket", "prefix", "access_key_id"),
         ]
 
@@ -53,7 +78,18 @@ class ExportScheduleForm(TenantForm):
         self._before = ExportSchedule.objects.filter(pk=self.instance.pk).first()
         if "format" in self.fields:
             self._offer("format", [(name.value, text) for name, text in FORMATS.items()])
-            self.fields["filters"].widget = TextInput()
+            self._offer_filters()
+
+    def _offer_filters(self) -> None:
+        """Have a field for each filter that one of the lists has; the page shows those of one."""
+        stored = QueryDict(self.instance.filters)
+        for name, lists in _filter_fields().items():
+            each = filters_of(lists[0])[name.removeprefix("filter_").removeprefix(f"{lists[0]}_")]
+            field = _filter_field(each, stored.get(each.name, ""))
+            field.widget.attrs |= {"data-lists": " ".join(lists)}
+            if self.instance.list_name in lists:
+                field.initial = stored.get(each.name, "")
+            self.fields[name] = field
 
     def _offer(self, name: str, formats: list[tuple[str, str]]) -> None:
         field: Any = self.fields[name]
@@ -69,16 +105,73 @@ class ExportScheduleForm(TenantForm):
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
+        self._read_filters(cleaned)
         # The page adds fields of its own to those of its subclass.
         values = {name: cleaned[name] for name in ExportScheduleForm.Meta.fields}
-        row = ExportSchedule(pk=self.instance.pk, **values)
+        row = ExportSchedule(pk=self.instance.pk, filters=self.instance.filters, **values)
         found = schedule_checks.problems(row, secret=cleaned["secret"], before=self._before)
         for name, sentence in found.items():
-            self.add_error(name, sentence)
+            if name != "filters":  # each has said what is wrong where it stands
+                self.add_error(name, sentence)
         return cleaned
+
+    def _read_filters(self, cleaned: dict[str, Any]) -> None:
+        """Put the filters of the chosen list together as an address has them."""
+        list_name, values = cleaned["list_name"], {}
+        for each in filters_of(list_name).values():
+            name = _field_name(list_name, each)
+            if not cleaned.get(name):
+                continue
+            values[each.name] = cleaned[name]
+            sentence = schedule_checks.filter_problem(
+                list_name, urlencode([(each.name, cleaned[name])])
+            )
+            if sentence:
+                self.add_error(name, sentence)
+        self.instance.filters = urlencode(values)
 
     def _get_validation_exclusions(self) -> set[str]:
         return super()._get_validation_exclusions() - {"folder"}
+
+
+def _filter_field(each: ListFilter, stored: str) -> forms.Field:
+    """Return the field of a filter; what is stored is offered, even if it is archived or gone."""
+    label = _in_words(each.name)
+    help_text = each.help_text.replace("`", "")
+    if not each.model and not each.choices:
+        return forms.CharField(
+            label=label,
+            required=False,
+            max_length=255,
+            help_text=help_text or "Leave it empty for all.",
+            widget=TextInput({"placeholder": _EXAMPLES.get(each.name, "")}),
+        )
+    help_text = help_text or "Leave it open for all."
+    choices = [(value, _in_words(value) if value == text else text) for value, text in each.choices]
+    if each.model:
+        choices = [
+            (str(row.public_id), _option(row))
+            for row in rows_of(each.model)
+            if row.status != Lifecycle.ARCHIVED or str(row.public_id) == stored
+        ]
+        help_text = f"Only rows of one {each.model._meta.verbose_name}; leave it open for all."
+    if stored and stored not in dict(choices):
+        choices.append((stored, "No longer there"))
+    return forms.ChoiceField(
+        label=label,
+        required=False,
+        choices=[("", "All"), *choices],
+        help_text=help_text,
+        widget=Select(),
+    )
+
+
+def _in_words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _option(row: Any) -> str:
+    return f"{label_of(row)} (archived)" if row.status == Lifecycle.ARCHIVED else label_of(row)
 
 
 @admin.register(ExportSchedule)
@@ -101,10 +194,17 @@ class ExportScheduleAdmin(CreatedColumn, TenantAdmin):
         (
             None,
             {
-                "fields": ["name", "list_name", "filters", "format", "interval", "enabled"],
+                "fields": ["name", "list_name", "format", "interval", "enabled"],
                 "description": "Each file has the rows that came in one hour or day, by the time "
                 "when they arrived here, so that none is ever late. Each has a name of its own, "
                 "and an export that is made again writes over it.",
+            },
+        ),
+        (
+            "Which rows",
+            {
+                "fields": ["filters_in_words"],
+                "description": "All that you leave open counts as “all”.",
             },
         ),
         (
@@ -114,15 +214,33 @@ class ExportScheduleAdmin(CreatedColumn, TenantAdmin):
                     *("target", "endpoint", "region", "bucket", "prefix", "access_key_id"),
                     "secret",
                 ],
-                "description": "The fields below “Where to” are a store's. Give it a user who may "
-                "write there and nothing else.",
+                "description": "Into a bucket of a store, by a user who may write there and "
+                "nothing else, or into the folder that this server's operator set up.",
             },
         ),
     ]
     change_form_template = "admin/postbacks/exportschedule/change_form.html"
 
+    readonly_fields = ["filters_in_words"]
+
     class Media:
-        css = {"all": ["postbacks/log.css"]}
+        css = {"all": ["postbacks/log.css", "postbacks/schedule.css"]}
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Offer the filters to those who may change them; others read them."""
+        about, which, where = super().get_fieldsets(request, obj)
+        may_set = self.has_change_permission(request, obj) if obj else True
+        if may_set:
+            which = (which[0], {**which[1], "fields": list(_filter_fields())})
+        return [about, which, where]
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if kwargs.get("fields", ()) is not None:
+            named = flatten_fieldsets(self.get_fieldsets(request, obj))
+            kwargs["fields"] = [name for name in named if not name.startswith("filter")]
+        return super().get_form(request, obj, change, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
         run = self.admin_site.admin_view(self.run_view)
@@ -181,6 +299,13 @@ class ExportScheduleAdmin(CreatedColumn, TenantAdmin):
             export_schedules.delete(schedule)
         self.message_user(request, "Deleted.", messages.SUCCESS)
         return None
+
+    @admin.display(description="filters")
+    def filters_in_words(self, row: ExportSchedule) -> str:
+        named = names_of(row.list_name, row.filters)
+        if named is None:
+            return "One of its rows is archived, or no longer there."
+        return " · ".join(f"{name}: {value}" for name, value in named.items()) or "All rows"
 
     @admin.display(description="status")
     def state(self, row: ExportSchedule) -> SafeString:
