@@ -11,7 +11,7 @@ processes see at different times may come twice; its key tells the page so.
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -36,6 +36,7 @@ MOST_READ = 2_000  # rows of a kind in one reading
 MOST_KEPT = 4_000
 MOST_RINGS = 500  # of a process; the one that nobody has asked for longest goes first
 KEPT_WHEN_QUIET = 100
+MOST_ANSWERS = 20  # of a reading that are kept: what pages ask for whose filters are the same
 _KEPT_SECONDS = 15.0  # pages ask every three seconds, but not always the same process
 _KEPT_QUIET_SECONDS = 600.0
 _UNWATCHED_SECONDS = 60.0
@@ -167,13 +168,31 @@ def identifiers_of_text(text: str) -> frozenset[str] | None:
     return frozenset(id_identifier(kind, text) for kind in ID_KINDS) if text else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stream:
     """What a ring holds, newest first, and until when. `cut_at`: more had come than was read."""
 
     rows: tuple[SeenRow, ...] = ()
     seen_until: float = 0.0
     cut_at: float = 0.0
+    _answers: dict[tuple[LiveSearch, float], bytes] = field(default_factory=dict)
+
+    def answer(self, search: LiveSearch, *, after: float, make: Callable[[float], bytes]) -> bytes:
+        """Return what a search finds after a moment as `make` wrote it for the first who asked.
+
+        The rows came with few readings: pages that asked between the same two have one answer.
+        """
+        after = max((moment for moment in self._readings if moment <= after), default=0.0)
+        found = self._answers.get((search, after))
+        if found is None:
+            if len(self._answers) >= MOST_ANSWERS:
+                self._answers.clear()
+            found = self._answers[search, after] = make(after)
+        return found
+
+    @cached_property
+    def _readings(self) -> frozenset[float]:
+        return frozenset({self.cut_at, *(row.seen_at for row in self.rows)})
 
     def newer(self, search: LiveSearch, *, than: float, most: int) -> tuple[SeenRow, ...]:
         """Return the rows of a search that were seen after a moment, newest first."""
@@ -204,7 +223,7 @@ def newest_answers(rule_ids: Sequence[int], *, most: int) -> list[SeenRow]:
 class Ring:
     """One organization's newest rows."""
 
-    stream: Stream = Stream()
+    stream: Stream = field(default_factory=Stream)
     asked_at: float = 0.0
     _read_at: float = -READ_EVERY
     _events: dict[int, datetime] = field(default_factory=dict)  # those that a reading finds again

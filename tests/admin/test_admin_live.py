@@ -225,3 +225,28 @@ def test_a_ring_keeps_what_it_may_and_forgets_the_unwatched(
     assert len(kept) == 3
     assert "event_4" in {seen.row.event_name for seen in kept}  # the newest of these
     assert list(rings._rings) == [other.organization_id]
+
+
+def test_pages_that_ask_between_the_same_readings_share_an_answer() -> None:
+    event = live.LiveEvent(1, datetime.now(UTC), "open", 1, "Game", "", None, "", None, "")
+    seen = [live.SeenRow(event, moment, "") for moment in (20.0, 10.0, 10.0)]
+    stream = live.Stream(rows=tuple(seen), seen_until=30.0)
+    made: list[float] = []
+
+    def write(after: float) -> bytes:
+        made.append(after)
+        return str(after).encode()
+
+    everything, purchases = live.LiveSearch(), live.LiveSearch(event_name="purchase")
+    asked = [(everything, after) for after in (5.0, 9.9, 10.0, 19.9, 20.0, 30.0, 10.0)]
+    answers = [
+        stream.answer(search, after=after, make=write)
+        for search, after in [*asked, (purchases, 10.0)]
+    ]
+
+    assert answers == [b"0.0", b"0.0", b"10.0", b"10.0", b"20.0", b"20.0", b"10.0", b"10.0"]
+    assert made == [0.0, 10.0, 20.0, 10.0]
+    for after in range(2 * live.MOST_ANSWERS):
+        search = live.LiveSearch(event_name=str(after))
+        stream.answer(search, after=10.0, make=write)
+    assert len(stream._answers) <= live.MOST_ANSWERS

@@ -67,6 +67,9 @@ class Children:
             raise BenchError(f"“{name}” does not answer: {words}")
         return answer
 
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
     def wait_until(
         self, condition: Callable[[], bool], what: str, *, seconds: float, pause: float = 0.02
     ) -> None:

@@ -4,6 +4,7 @@ A page asks every three seconds for what is newer, and is answered at once, also
 open page holds a thread of the web server.
 """
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -35,6 +36,7 @@ from postbacks.insights.live import (
     LivePostback,
     LiveSearch,
     SeenRow,
+    Stream,
     identifiers_of_text,
     rings,
 )
@@ -77,21 +79,26 @@ def live_rows(request: HttpRequest) -> HttpResponse:
     """Return what is newer than the moment that a page names, at once."""
     membership = _reader(request)
     stream = rings.stream_of(membership.organization_id)
-    after = _moment(request.GET.get("after", ""))
+    search, zone = _search(request.GET), ZoneInfo(membership.organization.time_zone)
     # A page that has slept for long gets the newest; a moment ahead of ours would get nothing.
-    after = min(after, stream.seen_until)
-    rows = stream.newer(_search(request.GET), than=after, most=MOST_SHOWN)
-    zone = ZoneInfo(membership.organization.time_zone)
-    answer = JsonResponse(
-        {
-            "after": stream.seen_until,
-            "count": len(rows),
-            "more": len(rows) == MOST_SHOWN or stream.cut_at > after,
-            "rows": rows_html(rows, zone),
-        }
+    after = min(_moment(request.GET.get("after", "")), stream.seen_until)
+    answer = HttpResponse(
+        stream.answer(search, after=after, make=lambda after: _news(stream, search, after, zone)),
+        content_type="application/json",
     )
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def _news(stream: Stream, search: LiveSearch, after: float, zone: ZoneInfo) -> bytes:
+    rows = stream.newer(search, than=after, most=MOST_SHOWN)
+    news = {
+        "after": stream.seen_until,
+        "count": len(rows),
+        "more": len(rows) == MOST_SHOWN or stream.cut_at > after,
+        "rows": rows_html(rows, zone),
+    }
+    return json.dumps(news).encode()
 
 
 def panel_of_key(key: SdkKey) -> dict[str, object]:
