@@ -30,7 +30,7 @@ from postbacks.admin.rules.held import what_archiving_partners_skips
 from postbacks.admin.test_devices import TestDeviceAdmin
 from postbacks.admin.touchpoints import TouchpointAdmin
 from postbacks.admin_site import PostbacksAdminSite
-from postbacks.insights.figures import Subject
+from postbacks.insights.figure_parts import Subject
 
 PartnerAdmin.archiving_notes = (what_archiving_partners_skips,)
 AppAdmin.health = ListHealth(Subject.APP)

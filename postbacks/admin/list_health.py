@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from apps_registry.admin_base.health_columns import RowHealth
 from apps_registry.admin_base.permissions import membership_of
 from postbacks.insights import wording
-from postbacks.insights.figures import Subject
+from postbacks.insights.figure_parts import Subject
 from postbacks.insights.list_health import (
     Health,
     HourTally,

@@ -24,7 +24,8 @@ from postbacks.alerts.judging import (
 )
 from postbacks.delivery import lasting_failure
 from postbacks.delivery.outcome import Outcome
-from postbacks.insights.figures import Figures, Subject, period, read_figures
+from postbacks.insights.figure_parts import Subject
+from postbacks.insights.figures import Figures, period, read_figures
 from postbacks.models import Alert, AlertKind, CallbackRule, FigureKind, RuleStatus
 from postbacks.rulebook.breakers import OpenBreaker, breakers_of_rules
 

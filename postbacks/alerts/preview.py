@@ -24,7 +24,8 @@ from postbacks.alerts.judging import (
     judge,
 )
 from postbacks.alerts.kinds import limits_of
-from postbacks.insights.figures import FigureFilter, Figures, Subject, period, read_figures
+from postbacks.insights.figure_parts import Subject
+from postbacks.insights.figures import FigureFilter, Figures, period, read_figures
 from postbacks.models import Alert, AlertKind, CallbackRule, FigureKind, RuleStatus
 
 DAYS = 7

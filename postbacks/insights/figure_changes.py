@@ -17,20 +17,25 @@ from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import run
-from postbacks.models import FigureKind, FigureSpan, FlowState
+from postbacks.models import FigureKind, FigureSpan, FlowState, TotalOf
 from postbacks.models.figures import OTHER_EVENTS
 from postbacks.values.events import SYSTEM, StoredEvent
 from postbacks.values.install_context import InstallContext
 
 MINUTES_KEPT: Final = timedelta(days=3)
 QUARTERS_KEPT: Final = timedelta(days=100)
+_KEPT: Final = {
+    FigureSpan.MINUTE: MINUTES_KEPT,
+    FigureSpan.QUARTER: QUARTERS_KEPT,
+    FigureSpan.HOUR: QUARTERS_KEPT,
+}
 HOURS_KEPT: Final = timedelta(hours=30)  # of outcomes
 MOST_NAMES: Final = 200  # of events, in a day of an organization
 _BATCH: Final = 20_000
 
 _ADD_EVENTS = load_sql("postbacks.insights", "add_event_changes", FigureKind)
-_FOLD = load_sql("postbacks.insights", "fold_changes", FigureKind, FlowState, Outcome)
-_CUT_DAYS = load_sql("postbacks.insights", "cut_days_anew")
+_FOLD = load_sql("postbacks.insights", "fold_changes", FigureKind, FlowState, Outcome, TotalOf)
+_CUT_DAYS = load_sql("postbacks.insights", "cut_days_anew", FigureKind, TotalOf)
 
 _FIND_OTHER_ZONES = """
 SELECT figure_zone.organization_id, organization.time_zone,
@@ -39,7 +44,11 @@ FROM figure_zone JOIN organization ON organization.id = figure_zone.organization
 WHERE figure_zone.time_zone <> organization.time_zone
 """
 _DELETE_DAYS = """
-DELETE FROM figure WHERE organization_id = %(organization)s AND span = 1440 AND at >= %(since)s
+WITH figures AS (
+    DELETE FROM figure WHERE organization_id = %(organization)s AND span = 1440 AND at >= %(since)s
+)
+DELETE FROM figure_total
+WHERE organization_id = %(organization)s AND span = 1440 AND at >= %(since)s
 """
 # Organization by organization, as the key goes.
 _DELETE_OLD = """
@@ -47,6 +56,17 @@ DELETE FROM figure WHERE ctid = ANY(ARRAY(
     SELECT old.row FROM organization CROSS JOIN LATERAL (
         SELECT ctid AS row FROM figure
         WHERE organization_id = organization.id AND span = %(span)s AND at < %(before)s
+        LIMIT %(limit)s
+    ) AS old LIMIT %(limit)s
+))
+"""
+_DELETE_OLD_TOTALS = """
+DELETE FROM figure_total WHERE ctid = ANY(ARRAY(
+    SELECT old.row FROM organization CROSS JOIN unnest(%(totals)s::text[]) AS part (total)
+    CROSS JOIN LATERAL (
+        SELECT ctid AS row FROM figure_total
+        WHERE organization_id = organization.id AND total_of = part.total AND span = %(span)s
+          AND at < %(before)s
         LIMIT %(limit)s
     ) AS old LIMIT %(limit)s
 ))
@@ -108,14 +128,12 @@ def fold(seconds: float, *, now: datetime | None = None, batch: int = _BATCH) ->
 def delete_old_figures(limit: int = 20_000) -> int:
     """Delete a batch of minutes, quarters and hours that are past their time; days stay."""
     now = datetime.now(UTC)
-    hours = run(_DELETE_HOURS, {"before": hours_since(now), "limit": limit})
-    return hours + sum(
-        run(_DELETE_OLD, {"span": span.value, "before": now - days_kept, "limit": limit})
-        for span, days_kept in (
-            (FigureSpan.MINUTE, MINUTES_KEPT),
-            (FigureSpan.QUARTER, QUARTERS_KEPT),
-        )
-    )
+    deleted = run(_DELETE_HOURS, {"before": hours_since(now), "limit": limit})
+    for span, kept in _KEPT.items():
+        values = {"span": span.value, "before": now - kept, "limit": limit}
+        deleted += run(_DELETE_OLD, values)
+        deleted += run(_DELETE_OLD_TOTALS, {**values, "totals": TotalOf.values})
+    return deleted
 
 
 def hours_since(now: datetime) -> datetime:

@@ -1,16 +1,15 @@
 """⑨ Sums what was counted over a period: for the Overview, the lists, and `GET /api/v1/metrics`.
 
-A period is cut into days, quarters of hours and minutes, as far as each span is kept, so that its
-sum takes as long whether a day had ten postbacks or ten million. No log is read.
+A period is cut into days, hours, quarters of hours and minutes, as far as each span is kept, so
+that its sum takes as long whether a day had ten postbacks or ten million. No log is read.
 """
 
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -20,29 +19,25 @@ from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import fetch_rows
 from postbacks.insights.campaign_figures import AmountOfDay, Revenue, revenue_by_key
 from postbacks.insights.figure_changes import MINUTES_KEPT, QUARTERS_KEPT
+from postbacks.insights.figure_parts import (
+    EARLIEST,
+    FigurePart,
+    SpanCut,
+    Subject,
+    midnight,
+)
 from postbacks.models import FigureKind, FigureSpan, FigureZone, FlowState
 
 STEPS_PER_E: Final = 10  # of delivery times: see the function `time_step`
 
 _SUM = load_sql("postbacks.insights", "sum_figures", FigureKind)
 _MINUTE = timedelta(minutes=1)
-EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # there are no figures of such days
 _QUARTER = timedelta(minutes=15)
 _DAY = timedelta(days=1)
 _ORGANIC = "organic"
 _TOO_MANY: Final = -1  # a step that only says so
 # What is deleted next is not read any more: a period must not lose a part between two looks.
 _MARGIN = timedelta(hours=2)
-
-
-class Subject(StrEnum):
-    """By what figures can be grouped."""
-
-    APP = "app"
-    PARTNER = "partner"
-    CAMPAIGN = "campaign"
-    RULE = "rule"
-    EVENT_NAME = "event_name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +48,11 @@ class FigureFilter:
     partner: int | None = None
     campaign: int | None = None
     rule: int | None = None
+
+    @property
+    def subjects(self) -> set[Subject]:
+        """Return by what it filters."""
+        return {Subject(name) for name in self.__slots__ if getattr(self, name) is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,15 +225,15 @@ def read_figures(
 
     Raises TooManyFiguresError where there are more than `most` steps and subjects; none is loaded.
     """
-    parts = list(_parts(of))
-    if any(span is FigureSpan.DAY for span, _, _ in parts) and not _days_are_of(of.zone):
-        parts = list(_parts(of, with_days=False))
+    parts = _parts(of, kinds, only.subjects | ({by} if by else set()))
     rows = fetch_rows(
         _FigureSum,
         _SUM,
-        spans=[span.value for span, _, _ in parts],
-        sinces=[since for _, since, _ in parts],
-        untils=[until for _, _, until in parts],
+        totals=[part.total_of.value if part.total_of else "" for part in parts],
+        part_kinds=[" ".join(kind.value for kind in part.kinds) for part in parts],
+        spans=[part.span.value for part in parts],
+        sinces=[part.since for part in parts],
+        untils=[part.until for part in parts],
         since=of.since,
         until=of.until,
         starts=list(of.starts),
@@ -292,21 +292,16 @@ def _kept_span(moment: datetime, now: datetime, zone: ZoneInfo) -> tuple[datetim
         begin = moment.replace(second=0, microsecond=0)
         return begin, begin + _MINUTE
     if moment >= now - QUARTERS_KEPT + _MARGIN:
-        begin = _quarter(moment).replace(second=0, microsecond=0)
+        begin = moment.replace(minute=moment.minute - moment.minute % 15, second=0, microsecond=0)
         return begin, begin + _QUARTER
-    day = moment.astimezone(zone).date()
-    return _midnight(day, zone), _midnight(day + _DAY, zone)
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(UTC)
+    return midnight(moment, zone), midnight(moment, zone, days_later=1)
 
 
 def _next_start(start: datetime, step: timedelta, zone: ZoneInfo) -> datetime:
     """Return when the next step begins, as a clock on the wall shows it."""
     local = start.astimezone(zone)
     if step >= _DAY:
-        return _midnight(local.date() + _DAY, zone)
+        return midnight(start, zone, days_later=1)
     past = timedelta(hours=local.hour, minutes=local.minute) % step
     if step > timedelta(hours=1):
         return (local.replace(fold=0) - past + step).astimezone(UTC)  # wall time: `local` is aware
@@ -321,32 +316,13 @@ def _starts(of: FigurePeriod) -> Iterable[datetime]:
 
 
 def _parts(
-    of: FigurePeriod, *, with_days: bool = True
-) -> Iterable[tuple[FigureSpan, datetime, datetime]]:
-    """Yield whole spans that make up the period, none of which reaches over a step."""
-    first, last = _next_quarter(of.since), _quarter(of.until)
-    if first >= last or (of.step and of.step % _QUARTER):
-        yield FigureSpan.MINUTE, of.since, of.until
-        return
-    yield FigureSpan.MINUTE, of.since, first
-    yield FigureSpan.MINUTE, last, of.until
-    first_day = _midnight((first - timedelta.resolution).astimezone(of.zone).date() + _DAY, of.zone)
-    last_day = _midnight(last.astimezone(of.zone).date(), of.zone)
-    if with_days and (of.step is None or of.step >= _DAY) and first_day < last_day:
-        yield FigureSpan.QUARTER, first, first_day
-        yield FigureSpan.DAY, first_day, last_day
-        yield FigureSpan.QUARTER, last_day, last
-    else:
-        yield FigureSpan.QUARTER, first, last
-
-
-def _quarter(moment: datetime) -> datetime:
-    return moment.replace(minute=moment.minute - moment.minute % 15)
-
-
-def _next_quarter(moment: datetime) -> datetime:
-    begin = _quarter(moment)
-    return begin if begin == moment else begin + _QUARTER
+    of: FigurePeriod, kinds: Collection[FigureKind], told_apart: Collection[Subject]
+) -> list[FigurePart]:
+    cut = SpanCut(of.since, of.until, of.starts, of.zone)
+    parts = list(cut.parts(kinds, told_apart))
+    if any(part.span is FigureSpan.DAY for part in parts) and not _days_are_of(of.zone):
+        parts = list(replace(cut, with_days=False).parts(kinds, told_apart))
+    return parts
 
 
 def _days_are_of(zone: ZoneInfo) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import fetch_rows
-from postbacks.insights.figures import Subject
+from postbacks.insights.figure_parts import Subject
 from postbacks.models import FigureKind, FlowState
 
 HOURS: Final = 24  # the current one and those before

@@ -47,10 +47,12 @@ from postbacks.models.figures import (
     FigureKind,
     FigureName,
     FigureSpan,
+    FigureTotal,
     FigureZone,
     FlowState,
     LastOutcome,
     OutcomeHour,
+    TotalOf,
 )
 from postbacks.models.heartbeats import WorkerHeartbeat
 from postbacks.models.installs import (
@@ -164,6 +166,7 @@ __all__ = [
     "FigureKind",
     "FigureName",
     "FigureSpan",
+    "FigureTotal",
     "FigureZone",
     "FlowState",
     "HeldPostback",
@@ -208,6 +211,7 @@ __all__ = [
     "TestSend",
     "Tidying",
     "TombstoneKey",
+    "TotalOf",
     "Touchpoint",
     "TouchpointKey",
     "TouchpointKind",

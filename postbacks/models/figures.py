@@ -2,7 +2,7 @@
 
 A statement that decides, sends or skips appends rows of `FigureChange` in its own transaction, so
 that they are right after any crash and no two workers wait for one row. Each minute a worker folds
-them into `Figure`, once for each `FigureSpan`; until then readers add both.
+them into `Figure` and into `FigureTotal`; until then readers add what is not folded.
 """
 
 from django.db import models
@@ -31,11 +31,23 @@ class FlowState(models.TextChoices):
 
 
 class FigureSpan(models.IntegerChoices):
-    """How many minutes a row stands for. Days are those of the organization's time zone."""
+    """How many minutes a row stands for. Days are those of the organization's time zone.
+
+    Hours are UTC's, and only totals have them.
+    """
 
     MINUTE = 1, "Minute"
     QUARTER = 15, "Quarter of an hour"
+    HOUR = 60, "Hour"
     DAY = 1440, "Day"
+
+
+class TotalOf(models.TextChoices):
+    """What a total is of. All columns that say whose a figure is are 0 but the ones named here."""
+
+    ALL = "all", "Everything"
+    RULES = "rules", "Rules"  # app, rule
+    CAMPAIGNS = "campaigns", "Campaigns"  # app, partner, campaign
 
 
 OTHER_EVENTS = "*other*"  # stands for the names of a day that came after its first 200
@@ -54,7 +66,6 @@ class _Counted(TenantModel):
     rule_ref = models.BigIntegerField(default=0)
     partner_ref = models.BigIntegerField(default=0)
     campaign_ref = models.BigIntegerField(default=0)
-    event_name = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=16, blank=True)
     code = models.CharField(max_length=64, blank=True)
     count = models.BigIntegerField()
@@ -70,6 +81,8 @@ class _Counted(TenantModel):
 class FigureChange(_Counted):
     """A change of a minute's figures that is not folded yet."""
 
+    event_name = models.CharField(max_length=64, blank=True)
+
     class Meta(_Counted.Meta):
         abstract = False
         db_table = "figure_change"
@@ -78,11 +91,28 @@ class FigureChange(_Counted):
 class Figure(_Counted):
     """The figures of a minute, a quarter of an hour or a day."""
 
+    event_name = models.CharField(max_length=64, blank=True)
     span = models.PositiveSmallIntegerField(choices=FigureSpan.choices)
 
     class Meta(_Counted.Meta):
         abstract = False
         db_table = "figure"
+
+
+class FigureTotal(_Counted):
+    """Figures summed up over event names and over more, so that a period has few rows.
+
+    A figure has a row for each combination of app, rule, campaign, event name and code; the page
+    of an organization with many of them would read very many rows. Minutes and quarters of hours
+    have only the totals of all.
+    """
+
+    total_of = models.CharField(max_length=9, choices=TotalOf.choices)
+    span = models.PositiveSmallIntegerField(choices=FigureSpan.choices)
+
+    class Meta(_Counted.Meta):
+        abstract = False
+        db_table = "figure_total"
 
 
 class FigureName(TenantModel):

@@ -18,7 +18,7 @@ from apps_registry.tenancy import tenant
 from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds, return_claims_of_dead_pumps
 from postbacks.infrastructure.database import roles
 from postbacks.insights import figure_changes
-from postbacks.models import FigureSpan, Postback, PostbackStatus
+from postbacks.models import FigureSpan, Postback, PostbackStatus, TotalOf
 from postbacks.models.figures import OTHER_EVENTS
 from postbacks.privacy import erasure, retention
 from postbacks.privacy.requests import DeviceToErase, request_erasure
@@ -73,6 +73,11 @@ SELECT at, kind, app_ref, CASE kind WHEN 'install' THEN campaign_ref ELSE rule_r
        state, CASE kind WHEN 'delivery' THEN '' ELSE code END, count, amount
 FROM figure_change
 """
+_TOTALS = """
+SELECT total_of, span, at, kind, app_ref, rule_ref, partner_ref, campaign_ref, state, code, count,
+       amount
+FROM figure_total WHERE count <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+"""
 
 
 def begin_of(span: FigureSpan, moment: datetime) -> object:
@@ -115,9 +120,21 @@ def assert_equal_to_the_logs() -> None:
     """Compare before the changes are folded and after that, for each span."""
     assert figures(FigureSpan.MINUTE) == raw(FigureSpan.MINUTE)
     fold(batch=7)  # in many batches
-    for span in FigureSpan:
+    for span in (FigureSpan.MINUTE, FigureSpan.QUARTER, FigureSpan.DAY):
         assert figures(span) == raw(span), span
+    assert_totals_equal_to_figures()
     assert not query("SELECT FROM figure_change")
+
+
+def assert_totals_equal_to_figures() -> None:
+    """Compare what was folded with what the update sums up from figures."""
+    folded = query(_TOTALS)
+    assert {row[0] for row in folded} == set(TotalOf.values)
+    query("DELETE FROM figure_total RETURNING 1")
+    fill = import_module("postbacks.migrations.0054_total_figures").FILL
+    with database.as_role(roles.OWNER), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(fill, None)
+    assert query(_TOTALS) == folded
 
 
 @pytest.fixture
@@ -211,6 +228,7 @@ def test_figures_equal_the_logs_after_all_that_can_happen_to_a_postback(
 
     # The update to the first version with figures counts what the logs hold by then.
     query("DELETE FROM figure RETURNING 1")
+    query("DELETE FROM figure_total RETURNING 1")
     count_logs = import_module("postbacks.migrations.0038_keep_figures").COUNT
     with database.as_role(roles.OWNER), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(count_logs, None)
@@ -268,6 +286,8 @@ def test_days_follow_the_time_zone_of_the_organization(gem: Tenant) -> None:
 
     def days() -> dict[datetime, int]:
         found = query("SELECT at, sum(count)::int FROM figure WHERE span = 1440 GROUP BY 1")
+        totals = "SELECT at, count::int FROM figure_total WHERE span = 1440 AND total_of = 'all'"
+        assert dict(query(totals)) == dict(found)  # type: ignore[arg-type]
         return dict(found)  # type: ignore[arg-type]
 
     def expected(zone: ZoneInfo) -> dict[datetime, int]:

@@ -13,9 +13,9 @@ from apps_registry.models import Organization
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
 from postbacks.insights import figure_changes
+from postbacks.insights.figure_parts import Subject
 from postbacks.insights.figures import (
     FigureFilter,
-    Subject,
     TooManyFiguresError,
     period,
     read_figures,

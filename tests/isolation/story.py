@@ -54,6 +54,7 @@ from postbacks.models import (
     FigureKind,
     FigureName,
     FigureSpan,
+    FigureTotal,
     FigureZone,
     HeldPostback,
     HeldReason,
@@ -77,6 +78,7 @@ from postbacks.models import (
     SavedView,
     SiteTimes,
     TestSend,
+    TotalOf,
     Touchpoint,
     TouchpointKey,
     TouchpointSeen,
@@ -336,6 +338,7 @@ def _live(app: App, rule: models.Model) -> None:
     counted = {"at": now, "kind": FigureKind.EVENT, "app_ref": app.pk, "count": 1}
     FigureChange.objects.create(**counted, event_name="open")
     Figure.objects.create(**counted, event_name="open", span=FigureSpan.DAY)
+    FigureTotal.objects.create(**counted, total_of=TotalOf.ALL, span=FigureSpan.DAY)
     FigureName.objects.create(day=now.date(), event_name="open")
     FigureZone.objects.create(time_zone="UTC")
     LastOutcome.objects.create(app_ref=0, rule_ref=0, campaign_ref=0)

@@ -68,6 +68,7 @@ DECLARED = {
     "figure",  # counts of all devices together
     "figure_change",
     "figure_name",
+    "figure_total",
     "figure_zone",
     "last_outcome",
     "outcome_hour",

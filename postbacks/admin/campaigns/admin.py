@@ -34,7 +34,7 @@ from postbacks.insights.campaign_figures import (
     sum_figures,
 )
 from postbacks.insights.days_chart import DaysChart
-from postbacks.insights.figures import Subject
+from postbacks.insights.figure_parts import Subject
 from postbacks.insights.periods import DEFAULT_PERIOD, PERIODS, Period, period_of
 from postbacks.models import CallbackRule, RuleStatus
 

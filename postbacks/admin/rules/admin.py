@@ -42,7 +42,7 @@ from postbacks.admin.rules.preview import SAMPLE
 from postbacks.admin.rules.translate import TranslatePage, translated_url
 from postbacks.admin.rules.trial_pages import TestSendPage, remember_tests, tests_of
 from postbacks.admin.rules.versions import VersionedAdmin
-from postbacks.insights.figures import Subject
+from postbacks.insights.figure_parts import Subject
 from postbacks.insights.live import LiveKind
 from postbacks.models import CallbackRule, JobAction, RuleStatus
 from postbacks.rulebook import saving

@@ -22,12 +22,11 @@ from postbacks.api.query import InvalidParameters, Query
 from postbacks.callbacks.currency.conversion import USD
 from postbacks.insights.campaign_figures import Revenue
 from postbacks.insights.figure_changes import MINUTES_KEPT, QUARTERS_KEPT
+from postbacks.insights.figure_parts import EARLIEST, Subject
 from postbacks.insights.figures import (
-    EARLIEST,
     FigureFilter,
     FigurePeriod,
     Figures,
-    Subject,
     TooManyFiguresError,
     period,
     read_figures,

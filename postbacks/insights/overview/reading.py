@@ -19,14 +19,8 @@ from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import fetch_row, fetch_rows
 from postbacks.insights.campaign_figures import Revenue
-from postbacks.insights.figures import (
-    FigureFilter,
-    Figures,
-    Subject,
-    read_figures,
-    revenues,
-    sum_up,
-)
+from postbacks.insights.figure_parts import Subject
+from postbacks.insights.figures import FigureFilter, Figures, read_figures, revenues, sum_up
 from postbacks.insights.overview.asked import AskedOverview, asked_overview
 from postbacks.insights.overview.checklist import FirstSteps, read_first_steps
 from postbacks.insights.overview.flow import (

@@ -1,4 +1,4 @@
--- Fold some changes into the figures of minutes, quarters of hours and days, once into each.
+-- Fold some changes into the figures of minutes, quarters of hours and days, and into their totals.
 WITH changes AS MATERIALIZED (
     DELETE FROM figure_change
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM figure_change LIMIT %(limit)s))
@@ -78,18 +78,48 @@ WITH changes AS MATERIALIZED (
     SELECT *, 15, date_bin('15 minutes', at, '2000-01-01 00:00+00') FROM named
     WHERE at >= %(quarters_since)s
     UNION ALL
+    SELECT *, 60, date_bin('1 hour', at, '2000-01-01 00:00+00') FROM named
+    WHERE at >= %(quarters_since)s
+    UNION ALL
     SELECT *, 1440, date_trunc('day', at, zone) FROM named
+), sums AS MATERIALIZED (
+    SELECT organization_id, span, start, kind, app_ref, rule_ref, partner_ref, campaign_ref,
+           event_name, state, code, sum(count) AS count, sum(amount) AS amount
+    FROM spans
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    HAVING sum(count) <> 0
 ), folded AS (
     INSERT INTO figure AS known (
         organization_id, span, at, kind, app_ref, rule_ref, partner_ref, campaign_ref, event_name,
         state, code, count, amount
     )
     SELECT organization_id, span, start, kind, app_ref, rule_ref, partner_ref, campaign_ref,
-           event_name, state, code, sum(count), sum(amount)
-    FROM spans
+           event_name, state, code, count, amount
+    FROM sums WHERE span <> 60
+    ON CONFLICT ON CONSTRAINT one_figure_per_subject DO UPDATE SET
+        count = known.count + excluded.count,
+        amount = CASE WHEN known.amount IS NULL THEN excluded.amount
+                      ELSE known.amount + coalesce(excluded.amount, 0) END
+), totalled AS (
+    INSERT INTO figure_total AS known (
+        organization_id, total_of, span, at, kind, app_ref, rule_ref, partner_ref, campaign_ref,
+        state, code, count, amount
+    )
+    SELECT organization_id, total_of, span, start, kind,
+           CASE WHEN total_of = :'TotalOf.ALL' THEN 0 ELSE app_ref END,
+           CASE WHEN total_of = :'TotalOf.RULES' THEN rule_ref ELSE 0 END,
+           CASE WHEN total_of = :'TotalOf.CAMPAIGNS' THEN partner_ref ELSE 0 END,
+           CASE WHEN total_of = :'TotalOf.CAMPAIGNS' THEN campaign_ref ELSE 0 END,
+           state, code, sum(count), sum(amount)
+    FROM sums CROSS JOIN (
+        VALUES (:'TotalOf.ALL', 1), (:'TotalOf.RULES', 60), (:'TotalOf.CAMPAIGNS', 60)
+    ) AS total (total_of, finest)
+    WHERE span >= finest
+      AND (total_of <> :'TotalOf.RULES'
+           OR kind NOT IN (:'FigureKind.EVENT', :'FigureKind.INSTALL'))
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
     HAVING sum(count) <> 0
-    ON CONFLICT ON CONSTRAINT one_figure_per_span_and_subject DO UPDATE SET
+    ON CONFLICT ON CONSTRAINT one_total_per_subject DO UPDATE SET
         count = known.count + excluded.count,
         amount = CASE WHEN known.amount IS NULL THEN excluded.amount
                       ELSE known.amount + coalesce(excluded.amount, 0) END

@@ -2,7 +2,15 @@
 -- What is not folded yet is added. Postbacks, attempts and deliveries count for the partner of their
 -- rule, events and installs for whom they are credited to; those belong to no rule. If there are
 -- more steps and subjects than `most`, one row says so, whose step is -1: nobody loads them all.
-WITH sums AS MATERIALIZED (
+-- A part is read from figures, or where it has a `total` from those totals: they tell less apart.
+-- OFFSET 0 keeps PostgreSQL from reading all there is at once: it takes any part for a large one.
+WITH part AS (
+    SELECT total, string_to_array(kinds, ' ') AS kinds, span, since, until
+    FROM unnest(
+        %(totals)s::text[], %(part_kinds)s::text[], %(spans)s::smallint[],
+        %(sinces)s::timestamptz[], %(untils)s::timestamptz[]
+    ) AS each (total, kinds, span, since, until)
+), sums AS MATERIALIZED (
     SELECT CASE WHEN cardinality(%(starts)s::timestamptz[]) > 0
                 THEN width_bucket(at, %(starts)s::timestamptz[]) ELSE 0 END AS step,
            CASE %(group_by)s
@@ -22,13 +30,30 @@ WITH sums AS MATERIALIZED (
                counted.campaign_ref, counted.event_name, counted.state, counted.code, counted.count,
                counted.amount
         FROM (
-            SELECT figure.at, figure.at + part.span * interval '30 seconds' AS middle, kind, app_ref,
-                   rule_ref, partner_ref, campaign_ref, event_name, state, code, count, amount
-            FROM unnest(
-                %(spans)s::smallint[], %(sinces)s::timestamptz[], %(untils)s::timestamptz[]
-            ) AS part (span, since, until)
-            JOIN figure ON figure.organization_id = %(organization)s AND figure.span = part.span
-                AND figure.at >= part.since AND figure.at < part.until
+            SELECT at, at + part.span * interval '30 seconds' AS middle, kind, app_ref, rule_ref,
+                   partner_ref, campaign_ref, event_name, state, code, count, amount
+            FROM part CROSS JOIN LATERAL (
+                SELECT at, kind, app_ref, rule_ref, partner_ref, campaign_ref, event_name, state,
+                       code, count, amount
+                FROM figure
+                WHERE organization_id = %(organization)s AND span = part.span
+                  AND at >= part.since AND at < part.until AND kind = ANY(part.kinds)
+                OFFSET 0
+            ) AS figure
+            WHERE part.total = ''
+            UNION ALL
+            SELECT at, at + part.span * interval '30 seconds', kind, app_ref, rule_ref,
+                   partner_ref, campaign_ref, '', state, code, count, amount
+            FROM part CROSS JOIN LATERAL (
+                SELECT at, kind, app_ref, rule_ref, partner_ref, campaign_ref, state, code, count,
+                       amount
+                FROM figure_total
+                WHERE organization_id = %(organization)s AND total_of = part.total
+                  AND span = part.span AND at >= part.since AND at < part.until
+                  AND kind = ANY(part.kinds)
+                OFFSET 0
+            ) AS total
+            WHERE part.total <> ''
             UNION ALL
             SELECT at, at, kind, app_ref, rule_ref, partner_ref, campaign_ref, event_name, state,
                    code, count, amount
