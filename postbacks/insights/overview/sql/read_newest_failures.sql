@@ -1,6 +1,7 @@
 -- Read the newest postbacks whose last attempt failed, one for each group of like ones
 -- outcome <> 'delivered' is written as in the partial index that serves it. The days are named for
 -- each table again: a join's condition on them comes too late to leave partitions out of the plan.
+-- LIMIT 1 keeps PostgreSQL from reading whole days at once for some hundred rows of them.
 SELECT postback_id, rule_id, event_name, status, next_attempt_at, started_at AS tried_at, number,
        status_code, error, detail, left(response ->> 'body', %(body_length)s) AS body, count,
        since
@@ -16,14 +17,21 @@ FROM (
           AND event_received_at > %(since)s AND event_received_at <= %(until)s
         ORDER BY event_received_at DESC, id DESC LIMIT %(most_attempts)s
     ) AS newest
-    JOIN delivery_attempt AS attempt
-      ON attempt.organization_id = %(organization)s
-     AND attempt.event_received_at = newest.event_received_at AND attempt.id = newest.id
-     AND attempt.event_received_at > %(since)s AND attempt.event_received_at <= %(until)s
-    JOIN postback
-      ON postback.organization_id = %(organization)s
-     AND postback.event_received_at = newest.event_received_at AND postback.id = attempt.postback_id
-     AND postback.event_received_at > %(since)s AND postback.event_received_at <= %(until)s
+    CROSS JOIN LATERAL (
+        SELECT postback_id, started_at, number, status_code, error, detail, response
+        FROM delivery_attempt
+        WHERE organization_id = %(organization)s AND id = newest.id
+          AND event_received_at = newest.event_received_at
+          AND event_received_at > %(since)s AND event_received_at <= %(until)s LIMIT 1
+    ) AS attempt
+    CROSS JOIN LATERAL (
+        SELECT rule_id, app_id, campaign_ref, event_name, status, next_attempt_at, attempts_made,
+               test
+        FROM postback
+        WHERE organization_id = %(organization)s AND id = attempt.postback_id
+          AND event_received_at = newest.event_received_at
+          AND event_received_at > %(since)s AND event_received_at <= %(until)s LIMIT 1
+    ) AS postback
     WHERE postback.status IN (:'PostbackStatus.PENDING', :'PostbackStatus.FAILED')
       AND postback.attempts_made = attempt.number AND NOT postback.test
       AND (%(app)s::bigint IS NULL OR postback.app_id = %(app)s)
