@@ -13,11 +13,11 @@ from django.urls import reverse
 
 from apps_registry.models import App, Partner
 from postbacks.insights import wording
+from postbacks.insights.figure_parts import Subject
 from postbacks.insights.figures import (
     FigureFilter,
     FigurePeriod,
     Figures,
-    Subject,
     period,
     read_figures,
     revenues,
