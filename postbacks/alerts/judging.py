@@ -19,14 +19,6 @@ FORGOTTEN_AFTER: Final = timedelta(days=1)  # without data
 SEEN_EVERY: Final = timedelta(minutes=5)  # how often an open incident's value is stored
 
 
-class Direction(Enum):
-    """Which jumps of volume count."""
-
-    EITHER = "either"
-    RISE = "rise"
-    DROP = "drop"
-
-
 class Judgment(Enum):
     """What the evidence says."""
 
@@ -41,7 +33,8 @@ class Limits:
 
     threshold: int = 0
     minutes: int = 0
-    direction: Direction = Direction.EITHER
+    counts_rises: bool = True
+    counts_drops: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +132,8 @@ def _judge_volume(limits: Limits, evidence: VolumeEvidence) -> Verdict:
     if days < FEWEST_DAYS or not usual or max(usual, evidence.events) < FEWEST_EVENTS:
         return UNKNOWN
     percent = 100 * (evidence.events - usual) / usual
-    is_rise = percent >= limits.threshold and limits.direction is not Direction.DROP
-    is_drop = -percent >= limits.threshold and limits.direction is not Direction.RISE
+    is_rise = limits.counts_rises and percent >= limits.threshold
+    is_drop = limits.counts_drops and -percent >= limits.threshold
     return _verdict(is_rise or is_drop, percent)
 
 

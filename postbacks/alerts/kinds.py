@@ -9,10 +9,9 @@ from postbacks.alerts.judging import (
     FEWEST_ATTEMPTS,
     FEWEST_EVENTS,
     LEVELS,
-    Direction,
     Limits,
 )
-from postbacks.models import Alert, AlertKind, AlertTopic
+from postbacks.models import Alert, AlertKind, AlertTopic, JumpDirection
 from postbacks.models.alerts import LONGEST_MINUTES
 
 SCOPES = ("rule", "partner", "app")  # the fields that narrow what an alert watches
@@ -127,7 +126,7 @@ KINDS: Mapping[AlertKind, KindOfAlert] = {
             defaults={
                 "name": "Unusual number of events",
                 "threshold": 50,
-                "direction": Direction.EITHER.value,
+                "direction": JumpDirection.EITHER.value,
             },
             well_for=timedelta(minutes=5),
         ),
@@ -181,7 +180,13 @@ def kind_of(alert: Alert) -> KindOfAlert:
 
 def limits_of(alert: Alert) -> Limits:
     """Return an alert's limits as its judge takes them."""
-    return Limits(alert.threshold or 0, alert.minutes or 0, Direction(alert.direction))
+    direction = JumpDirection(alert.direction)
+    return Limits(
+        alert.threshold or 0,
+        alert.minutes or 0,
+        counts_rises=direction is not JumpDirection.DROP,
+        counts_drops=direction is not JumpDirection.RISE,
+    )
 
 
 def topic_of(kind: KindOfAlert, level: int) -> AlertTopic:
