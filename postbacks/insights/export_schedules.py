@@ -4,14 +4,12 @@ Each hour or day has one file, named by its beginning: who makes it again writes
 chosen by when they came, so none is late; a row that changes later is exported as it was.
 """
 
-import logging
 import re
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.core.mail import EmailMessage
 from django.db import transaction
 from django.http import QueryDict
 from django.urls import reverse
@@ -20,10 +18,10 @@ from django.utils.text import slugify
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
 from apps_registry.audit.audited_model import log_action
-from apps_registry.mail_text import mail_to_all, one_line
+from apps_registry.mail_text import one_line
 from apps_registry.models import Organization
+from apps_registry.people.owner_mails import mail_owners
 from apps_registry.tenancy import tenant
-from postbacks.delivery.suspension_notices import owner_addresses
 from postbacks.infrastructure.database.jobs import take_turns
 from postbacks.infrastructure.database.statements import rows
 from postbacks.models import (
@@ -36,8 +34,6 @@ from postbacks.models import (
 )
 from postbacks.models.exports import new_file_name
 from postbacks.models.jobs import KEPT_FOR
-
-logger = logging.getLogger(__name__)
 
 SETTLING = timedelta(minutes=10)  # until all that came in a period is certainly stored
 MOST_RUNNING = 3  # of a schedule, that people start
@@ -166,43 +162,34 @@ def unnotified_failures() -> list[tuple[int, int]]:
 
 
 def notify_of_failure(schedule_id: int) -> None:
-    """Mail the owners of the current organization that a schedule's exports fail.
-
-    The mail leaves after the commit. If it can't be sent, the next run tries again.
-    """
+    """Mail the owners of the current organization that a schedule's exports fail."""
     unnotified = ExportSchedule.objects.filter(failing_since__isnull=False, notified_at=None)
     schedule = unnotified.select_for_update(skip_locked=True).filter(pk=schedule_id).first()
     if schedule is None:
         return
-    ExportSchedule.objects.filter(pk=schedule_id).update(notified_at=datetime.now(UTC))
-    if addresses := owner_addresses():
-        transaction.on_commit(partial(_send, _mail(schedule, addresses), schedule))
-
-
-def _mail(schedule: ExportSchedule, addresses: list[str]) -> EmailMessage:
-    failed = Export.objects.filter(schedule=schedule, status=JobStatus.FAILED)
-    last = failed.order_by("-id").values_list("failure", flat=True).first()
-    page = reverse("admin:postbacks_exportschedule_change", args=[schedule.pk])
-    return mail_to_all(
-        addresses,
+    _mark_notified(schedule_id, at=datetime.now(UTC))
+    mail_owners(
         subject=f"Scheduled export failing: {one_line(schedule.name)}",
-        body=(
-            f"A file of the scheduled export “{one_line(schedule.name)}” could not be delivered, "
-            f"although it was tried for hours. {last or ''}\n\n"
-            "The next files are tried all the same, and the first that arrives ends this. Files "
-            "that failed can be exported again on the page:\n\n"
-            f"{settings.PUBLIC_URL}{page}\n"
-        ),
+        body=_failure_text(schedule),
+        undo=partial(_mark_notified, schedule_id, at=None),
     )
 
 
-def _send(mail: EmailMessage, schedule: ExportSchedule) -> None:
-    try:
-        mail.send()
-    except Exception:
-        logger.exception("The owners of scheduled export %d got no mail", schedule.pk)
-        with tenant(schedule.organization_id):
-            ExportSchedule.objects.filter(pk=schedule.pk).update(notified_at=None)
+def _mark_notified(schedule_id: int, *, at: datetime | None) -> None:
+    ExportSchedule.objects.filter(pk=schedule_id).update(notified_at=at)
+
+
+def _failure_text(schedule: ExportSchedule) -> str:
+    failed = Export.objects.filter(schedule=schedule, status=JobStatus.FAILED)
+    last = failed.order_by("-id").values_list("failure", flat=True).first()
+    page = reverse("admin:postbacks_exportschedule_change", args=[schedule.pk])
+    return (
+        f"A file of the scheduled export “{one_line(schedule.name)}” could not be delivered, "
+        f"although it was tried for hours. {last or ''}\n\n"
+        "The next files are tried all the same, and the first that arrives ends this. Files "
+        "that failed can be exported again on the page:\n\n"
+        f"{settings.PUBLIC_URL}{page}\n"
+    )
 
 
 def zone_of(organization_id: int) -> ZoneInfo:

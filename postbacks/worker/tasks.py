@@ -234,7 +234,7 @@ def judge_failing_rules() -> None:
 
 def enqueue_notices() -> None:
     """Enqueue a mail for each suspended rule and failing export whose owners had none yet."""
-    for organization_id, rule_id in list(suspension_notices.unnotified_suspensions()):
+    for organization_id, rule_id in suspension_notices.unnotified_suspensions():
         enqueue("notify_of_suspension", organization_id, rule_id, cluster=settings.WORKER_NAME)
     for organization_id, schedule_id in export_schedules.unnotified_failures():
         enqueue(

@@ -88,6 +88,23 @@ def test_a_name_of_two_lines_can_not_add_headers() -> None:
     assert sent.recipients() == [ours.owner.email]
 
 
+def test_a_mail_that_a_mistake_of_ours_stopped_is_tried_again_and_the_task_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    suspended_rule(make.make_tenant().organization)
+
+    def fail(_self: EmailBackend, _messages: object) -> int:
+        raise ValueError("a mistake")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmailBackend, "send_messages", fail)
+        with pytest.raises(ValueError, match="a mistake"):
+            look()
+    look()
+
+    assert len(mail.outbox) == 1
+
+
 def test_a_mail_that_can_not_be_sent_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = make.make_tenant()
     suspended_rule(ours.organization)
