@@ -17,8 +17,10 @@ from postbacks.infrastructure.database.jobs import take_turns
 from postbacks.models import Alert, AlertIncident, AlertKind, AlertNotice, AlertTurn, ClearReason
 from postbacks.models.alerts import MOST_ALERTS, MOST_EMAILS
 from postbacks.rulebook.test_send import count_test
+from postbacks.values.refusals import no_room
 
 _WATCHED = ("kind", "app_id", "partner_id", "rule_id", "threshold", "minutes", "direction")
+_REMEDY = "Delete one, or let one watch every rule or app."
 _NOT_OF_KIND = "An alert of this kind has no such field; leave it out."
 
 
@@ -51,11 +53,9 @@ def save_alert(alert: Alert) -> None:
     with transaction.atomic():
         take_turns("alert")
         before = Alert.objects.filter(pk=alert.pk).first() if alert.pk else None
-        if before is None and Alert.objects.count() >= MOST_ALERTS:
-            raise TooManyAlertsError(
-                f"An organization has at most {MOST_ALERTS} alerts. Delete one, or let one watch "
-                "every rule or app."
-            )
+        count = Alert.objects.count() if before is None else 0
+        if refusal := no_room(count, MOST_ALERTS, "alerts", _REMEDY):
+            raise TooManyAlertsError(refusal)
         if alert.webhook_url:
             ensure_signing_secret()
         alert.save()

@@ -34,6 +34,7 @@ from postbacks.models import (
 )
 from postbacks.models.exports import new_file_name
 from postbacks.models.jobs import KEPT_FOR
+from postbacks.values.refusals import no_room
 
 SETTLING = timedelta(minutes=10)  # until all that came in a period is certainly stored
 MOST_RUNNING = 3  # of a schedule, that people start
@@ -146,10 +147,10 @@ def run_again(schedule: ExportSchedule, start: datetime, end: datetime) -> Expor
     running = Export.objects.filter(schedule=schedule, status=JobStatus.RUNNING)
     if running.filter(period_start=start).exists():
         raise ExportRefusedError("This period is being exported; wait for it, or cancel it.")
-    if running.count() >= MOST_RUNNING:
-        raise ExportRefusedError(
-            f"{MOST_RUNNING} exports of this schedule are being made; wait for one, or cancel it."
-        )
+    remedy = "Wait for one, or cancel it."
+    whose = "A schedule"
+    if refusal := no_room(running.count(), MOST_RUNNING, "exports under way", remedy, whose=whose):
+        raise ExportRefusedError(refusal)
     log_action(Action.EXPORTED, name=f"{schedule.list_name} by schedule {schedule.name}")
     return _start(schedule, start, end, asked_by=current_actor().name)
 

@@ -39,6 +39,7 @@ from postbacks.insights.keyset import KeysetPosition
 from postbacks.models import Export, ExportDoor, JobStatus
 from postbacks.models.exports import exports_folder, new_file_name, stored_files
 from postbacks.models.jobs import KEPT_FOR
+from postbacks.values.refusals import no_room
 
 logger = logging.getLogger(__name__)
 
@@ -145,14 +146,12 @@ def start(request: ExportRequest) -> Export:
     now = datetime.now(UTC)
     take_turns("export")
     by_hand = Export.objects.filter(schedule=None)
-    if by_hand.filter(status=JobStatus.RUNNING).count() >= MOST_RUNNING:
-        raise ExportRefusedError(
-            f"{MOST_RUNNING} exports are being made, as many as may be; wait for one, or cancel it."
-        )
-    if by_hand.count() >= MOST_KEPT:
-        raise ExportRefusedError(
-            f"{MOST_KEPT} exports are kept, as many as may be; delete some that you don't need."
-        )
+    running = by_hand.filter(status=JobStatus.RUNNING).count()
+    refusal = no_room(
+        running, MOST_RUNNING, "exports under way", "Wait for one, or cancel it."
+    ) or no_room(by_hand.count(), MOST_KEPT, "exports", "Delete some that you don't need.")
+    if refusal:
+        raise ExportRefusedError(refusal)
     export = Export.objects.create(
         door=request.door,
         list_name=request.list_name,

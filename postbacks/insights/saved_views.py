@@ -13,6 +13,7 @@ from apps_registry.models import User
 from postbacks.infrastructure.database.jobs import take_turns
 from postbacks.models import SavedView
 from postbacks.models.saved_views import LONGEST_FILTERS, LONGEST_VIEW_NAME
+from postbacks.values.refusals import no_room
 
 MOST_OF_PERSON: Final = 50  # saved views of an organization, and likewise shared ones
 MOST_SHARED: Final = 100
@@ -86,15 +87,17 @@ def save_view(view: NewView, *, user: User | None) -> SavedView:
 
 def _check_room(saved: SavedView | None, owner_ref: int | None, view: NewView) -> None:
     own = SavedView.objects.filter(owner_ref=owner_ref).exclude(name="")
-    if saved is None and own.count() >= MOST_OF_PERSON:
-        raise ViewRefusedError(
-            f"You have {MOST_OF_PERSON} views, as many as may be; delete some that you don't need."
-        )
+    refusal = ""
+    if saved is None:
+        whose = "A person" if owner_ref is not None else "The API"
+        what, remedy = "saved views", "Delete some that you don't need."
+        refusal = no_room(own.count(), MOST_OF_PERSON, what, remedy, whose=whose)
     shares_more = view.is_shared and (saved is None or not saved.is_shared)
-    if shares_more and SavedView.objects.filter(is_shared=True).count() >= MOST_SHARED:
-        raise ViewRefusedError(
-            f"{MOST_SHARED} views are shared, as many as may be; delete some that nobody needs."
-        )
+    if shares_more and not refusal:
+        shared = SavedView.objects.filter(is_shared=True).count()
+        refusal = no_room(shared, MOST_SHARED, "shared views", "Delete some that nobody needs.")
+    if refusal:
+        raise ViewRefusedError(refusal)
 
 
 def may_delete(view: SavedView, *, user: User | None, may_manage: bool) -> bool:

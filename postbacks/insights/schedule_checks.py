@@ -15,6 +15,7 @@ from postbacks.insights import parquet_files
 from postbacks.insights.schedule_filters import RESERVED, view_of
 from postbacks.models import ExportSchedule, ExportTarget
 from postbacks.models.export_schedules import MOST_SCHEDULES
+from postbacks.values.refusals import no_room
 
 _NO_NAME = "Use at least one letter or digit: the name becomes a folder."
 _NO_PERSON = (
@@ -58,10 +59,8 @@ def _name_problem(schedule: ExportSchedule) -> str:
     if not slugify(schedule.name):
         return _NO_NAME
     take_turns("export_schedule")
-    others = ExportSchedule.objects.exclude(pk=schedule.pk)
-    if others.count() >= MOST_SCHEDULES:
-        return f"{MOST_SCHEDULES} scheduled exports are there, as many as may be; delete one."
-    return ""
+    others = ExportSchedule.objects.exclude(pk=schedule.pk).count()
+    return no_room(others, MOST_SCHEDULES, "scheduled exports", "Delete one that nobody needs.")
 
 
 def _format_problem(schedule: ExportSchedule) -> str:

@@ -8,12 +8,14 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from postbacks.infrastructure.database.jobs import take_turns
 from postbacks.infrastructure.database.statements import run
 from postbacks.models import Event, Install, Postback
 from postbacks.models.test_devices import FEWEST_DAYS, MOST_DAYS, MOST_MARKS, TestDevice
 from postbacks.privacy.requests import id_error
 from postbacks.privacy.tombstones import CUSTOMER, id_identifier, identifiers_by_kind
 from postbacks.values import identifiers
+from postbacks.values.refusals import no_room
 
 # An install is judged again for a day; the mark that it was credited with is still there then.
 KEPT_AFTER_END = timedelta(days=2)
@@ -48,9 +50,9 @@ def mark_error(kind: str, value: str) -> str:
     if marked is not None:
         until = f"{marked.ends_at:%Y-%m-%d %H:%M} UTC"
         return f"This device is marked already, as “{marked.name}” until {until}. Remove it first."
-    if TestDevice.objects.filter(ends_at__gt=now).count() >= MOST_MARKS:
-        return f"There are {MOST_MARKS:,} test devices already. Remove some first."
-    return ""
+    take_turns("test_device")
+    count = TestDevice.objects.filter(ends_at__gt=now).count()
+    return no_room(count, MOST_MARKS, "test devices", "Remove some first.")
 
 
 def mark_device(row: TestDevice, *, kind: str, value: str, days: int) -> None:

@@ -48,6 +48,7 @@ from postbacks.rulebook.listed_ids import (
     canonical,
 )
 from postbacks.values.partner_lists import PartnerLine, parse_list
+from postbacks.values.refusals import no_room
 
 logger = logging.getLogger(__name__)
 
@@ -122,15 +123,14 @@ def start(wanted: ComparisonRequest) -> Discrepancy:
     text = wanted.text.replace("\0", "")  # PostgreSQL keeps none
     read = parse_list(text, zone=_zone())
     take_turns("discrepancy")
-    if Discrepancy.objects.filter(status=JobStatus.RUNNING).count() >= MOST_RUNNING:
-        raise DiscrepancyRefusedError(
-            f"{MOST_RUNNING} lists are being compared, as many as may be; wait for one, "
-            "or cancel it."
-        )
-    if Discrepancy.objects.count() >= MOST_KEPT:
-        raise DiscrepancyRefusedError(
-            f"{MOST_KEPT} comparisons are kept, as many as may be; delete some that you don't need."
-        )
+    running = Discrepancy.objects.filter(status=JobStatus.RUNNING).count()
+    refusal = no_room(
+        running, MOST_RUNNING, "comparisons under way", "Wait for one, or cancel it."
+    ) or no_room(
+        Discrepancy.objects.count(), MOST_KEPT, "comparisons", "Delete some that you don't need."
+    )
+    if refusal:
+        raise DiscrepancyRefusedError(refusal)
     dates = [line.at for line in read.lines if line.at]
     now = datetime.now(UTC)
     discrepancy = Discrepancy.objects.create(

@@ -21,7 +21,6 @@ from django.db.models import Count, QuerySet, Sum
 
 from apps_registry.models import Partner, User
 from apps_registry.models.signing import ensure_signing_secret
-from apps_registry.tenancy import current_organization
 from postbacks.callbacks.lint import amount_errors
 from postbacks.callbacks.macros import RuleError, TemplateError
 from postbacks.callbacks.macros.compiler import MOST_HEADERS
@@ -41,9 +40,11 @@ from postbacks.callbacks.rules.definition import (
 )
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.delivery.success import parse_success
+from postbacks.infrastructure.database.jobs import take_turns
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.rules import LARGEST_RULE, LARGEST_RULES, MOST_RULES, MOST_RULES_OF_APP
+from postbacks.values.refusals import no_room
 from postbacks.values.rule_choices import AttributionScope
 from postbacks.values.visible_text import is_visible
 
@@ -99,17 +100,17 @@ def lacks_room(rule: CallbackRule, definition: RuleDefinition) -> list[RuleError
     is_moved = before is None or is_new or before.app_id not in {rule.app_id, None}
     if size <= size_before and not is_moved:
         return []
-    _lock_room()
+    take_turns("callback_rule")
     rules = CallbackRule.objects.exclude(status=RuleStatus.ARCHIVED).exclude(pk=rule.pk)
     room = rules.aggregate(count=Count("pk"), size=Sum("counted_bytes", default=0))
     problems = []
-    if is_new and room["count"] >= MOST_RULES:
-        problems.append(
-            RuleError("name", 0, f"An organization has at most {MOST_RULES:,} rules. {_ARCHIVE}")
-        )
-    elif is_moved and _most_of_an_app(rules, rule.app_id) >= MOST_RULES_OF_APP:
-        sentence = f"An app has at most {MOST_RULES_OF_APP:,} rules, with those for all apps."
-        problems.append(RuleError("app", 0, f"{sentence} {_ARCHIVE}"))
+    if is_new and (sentence := no_room(room["count"], MOST_RULES, "rules", _ARCHIVE)):
+        problems.append(RuleError("name", 0, sentence))
+    elif is_moved:
+        count = _most_of_an_app(rules, rule.app_id)
+        what = "rules, with those for all apps"
+        if sentence := no_room(count, MOST_RULES_OF_APP, what, _ARCHIVE, whose="An app"):
+            problems.append(RuleError("app", 0, sentence))
     if size > max(LARGEST_RULE, size_before):
         problems.append(RuleError("conditions", 0, _too_large(size, "a rule has", LARGEST_RULE)))
     elif size > size_before and room["size"] + size > LARGEST_RULES:
@@ -133,13 +134,6 @@ def _size_of(rule: CallbackRule) -> int:
         return versions.definition_from(rule).counted_bytes
     except msgspec.ValidationError:
         return rule.counted_bytes
-
-
-def _lock_room() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtext('rules'), %s)", [current_organization()]
-        )
 
 
 def _too_large(size: int, what: str, most: int) -> str:

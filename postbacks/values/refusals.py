@@ -78,6 +78,19 @@ def too_long(text: str, limit: int) -> str:
     )
 
 
+def no_room(
+    count: int, most: int, what: str, remedy: str, *, whose: str = "An organization"
+) -> str:
+    """Return the sentence that refuses one more of something; "" while there are fewer than `most`.
+
+    `what` are the things, as “alerts”; `remedy` is a sentence. Two that come at once are both
+    counted if the caller takes turns (`jobs.take_turns`).
+    """
+    if count < most:
+        return ""
+    return f"{whose} has at most {most:,} {what}. There are {count:,}, as many as may be. {remedy}"
+
+
 def not_flag(value: object) -> str:
     word = str(value).strip().lower() if isinstance(value, str) else ""
     if word in {"true", "yes", "y", "on", "1"}:
