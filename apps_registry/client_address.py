@@ -22,6 +22,18 @@ def client_address(request: HttpRequest) -> str | None:
 
 def client_network(address: str | None) -> str:
     """Return the network of one caller: an IPv4 address, or the /64 of an IPv6 address."""
+    return _network(address, 64)
+
+
+def client_site(address: str | None) -> str:
+    """Return what one caller may have at most: an IPv4 address, or the /48 of an IPv6 address.
+
+    Providers give out networks of 48 to 64 bits. Many people share one of 48 at a carrier.
+    """
+    return _network(address, 48)
+
+
+def _network(address: str | None, bits: int) -> str:
     if address is None or ":" not in address:
         return address or ""
-    return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(ipaddress.ip_network((address, bits), strict=False))

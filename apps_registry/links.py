@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 WEB = ("http", "https")
+HIDDEN = "•••"
 LONGEST = 2_000  # characters of parameters
 
 # These run or show the content of the address itself.
@@ -50,6 +51,19 @@ def _scheme_and_host(address: str) -> tuple[str, str]:
     except ValueError:
         return "", ""
     return parts.scheme.lower(), parts.netloc.lower()
+
+
+def masked_address(address: str) -> str:
+    """Return an address with its host alone: path, query and user name may be a key."""
+    try:
+        parts = urlsplit(address)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return HIDDEN
+    if not host:
+        return HIDDEN if address else ""
+    is_all = parts.path in {"", "/"} and not (parts.query or parts.fragment or "@" in parts.netloc)
+    return address if is_all else f"{parts.scheme}://{host}/{HIDDEN}"
 
 
 def address_errors(address: str) -> Iterator[str]:

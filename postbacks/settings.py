@@ -267,6 +267,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "postbacks.accounts.stranger_sessions.ShortStrangerSessions",
+    "postbacks.accounts.known_browsers.KnownBrowsers",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -282,6 +284,8 @@ _FOR_PEOPLE = {
     "postbacks.web.middleware.unbroken_stack",  # theirs fits into one chunk
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "postbacks.accounts.stranger_sessions.ShortStrangerSessions",
+    "postbacks.accounts.known_browsers.KnownBrowsers",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -334,9 +338,8 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Postbacks] "
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_RATE_LIMITS = {
-    "login_failed": "20/5m/ip,5/5m/key"
-}  # per client address, and per e-mail address
+# Per client address, and per e-mail address: nobody fills somebody's mailbox.
+ACCOUNT_RATE_LIMITS = {"login_failed": "20/5m/ip,5/5m/key", "reset_password": "20/m/ip,5/h/key"}
 MFA_ADAPTER = "postbacks.accounts.second_factor.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

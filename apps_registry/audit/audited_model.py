@@ -15,6 +15,7 @@ from django.http import QueryDict
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
+from apps_registry.links import masked_address
 
 MASKED = "•••"
 SECRET = "secret"  # noqa: S105  # the field name under which a changed secret is logged
@@ -73,6 +74,7 @@ class AuditedModel(models.Model):
 
     audited: ClassVar[tuple[str, ...]] = ()
     audited_secrets: ClassVar[tuple[str, ...]] = ()  # logged as changed, without their values
+    audited_addresses: ClassVar[tuple[str, ...]] = ()  # of the audited: logged with the host alone
 
     class Meta:
         abstract = True
@@ -141,16 +143,17 @@ def logged_filters(query: QueryDict) -> Changes:
         return {}
     logged = QueryDict(mutable=True)
     for name, values in query.lists():
-        logged.setlist(name, values if _is_about_nobody(name) else [MASKED])
+        logged.setlist(name, values if is_about_nobody(name) else [MASKED])
     return {"filters": [None, logged.urlencode(safe=MASKED)]}
 
 
 def may_name_a_person(query: QueryDict) -> bool:
     """Tell whether one of a list's filters may say whose rows are listed."""
-    return not all(map(_is_about_nobody, query))
+    return not all(map(is_about_nobody, query))
 
 
-def _is_about_nobody(filter_name: str) -> bool:
+def is_about_nobody(filter_name: str) -> bool:
+    """Tell whether a list's filter of this name says nothing of a person or device."""
     return filter_name.partition("__")[0] in _FILTERS_ABOUT_NOBODY
 
 
@@ -210,6 +213,8 @@ def _is_empty(value: object) -> bool:
 def _loggable(row: AuditedModel | None, name: str) -> object:
     """Return a field's value as JSON takes it; a relation becomes its name."""
     value = getattr(row, name, None)
+    if row is not None and name in row.audited_addresses:
+        return masked_address(str(value))
     if isinstance(value, models.Model):
         return str(getattr(value, "email", "") or value)
     if isinstance(value, datetime | date):

@@ -15,6 +15,7 @@ from apps_registry.client_address import client_address
 from apps_registry.mail_text import one_line
 from apps_registry.models import User
 from apps_registry.people.members import NOT_A_MEMBER, may_sign_in
+from postbacks.accounts.known_browsers import browser_of
 
 _NOWHERE = "0.0.0.0"  # noqa: S104  # a caller without an address, as behind a Unix socket
 
@@ -50,7 +51,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         # Without the host, which allauth adds: a caller can vary its port to get more tries.
-        return str(credentials.get("email", "")).lower()
+        email = str(credentials.get("email", "")).lower()
+        browser = browser_of(request, email)
+        return f"{email} {browser}" if browser else email
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         # PUBLIC_URL, never the host that a request names: the mail would send its key there.

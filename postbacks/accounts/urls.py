@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from postbacks.accounts import invitations
 from postbacks.accounts.views import (
+    passkey_sign_in,
     sessions,
     sign_in,
     single_sign_on,
@@ -83,7 +84,7 @@ _SECOND_FACTOR = [
 _PASSKEYS = [
     path("passkeys/", passkeys.list_webauthn, name="mfa_list_webauthn"),
     path("passkeys/add/", passkeys.add_webauthn, name="mfa_add_webauthn"),
-    path("passkeys/login/", passkeys.login_webauthn, name="mfa_login_webauthn"),
+    path("passkeys/login/", passkey_sign_in, name="mfa_login_webauthn"),
     path("passkeys/confirm/", passkeys.reauthenticate_webauthn, name="mfa_reauthenticate_webauthn"),
     path("passkeys/<int:pk>/rename/", passkeys.edit_webauthn, name="mfa_edit_webauthn"),
     path("passkeys/<int:pk>/remove/", passkeys.remove_webauthn, name="mfa_remove_webauthn"),

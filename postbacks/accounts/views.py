@@ -4,6 +4,8 @@ from typing import Any
 
 from allauth.account.forms import LoginForm
 from allauth.account.views import LoginView
+from allauth.core import ratelimit
+from allauth.mfa.webauthn import views as passkeys
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions.views import ListUserSessionsView
 from django.contrib import messages
@@ -13,10 +15,14 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from apps_registry.client_address import client_address, client_network
 from apps_registry.models import User
 from postbacks.accounts.single_sign_on import redirect_by_page, report_failure
+from postbacks.infrastructure.rate_limits import limiter
+from postbacks.infrastructure.rate_limits.counting import RateLimit
 
 RETRY_AFTER_SECONDS = 300  # the longest window of ACCOUNT_RATE_LIMITS
+_PASSKEY_SIGN_INS = RateLimit(60, 60)  # per network
 _THROTTLED = "too_many_login_attempts"
 
 # In this order: Edge and Opera also say Chrome, Chrome also says Safari.
@@ -83,9 +89,21 @@ sessions = SessionsView.as_view()
 
 
 @never_cache
+def passkey_sign_in(request: HttpRequest) -> HttpResponseBase:
+    """Sign a person in by passkey; of strangers' questions, each of which begins a session, few."""
+    name = f"passkey-sign-in:{client_network(client_address(request))}"
+    if not limiter.limit(name, _PASSKEY_SIGN_INS).allowed:
+        return too_many_tries(request)
+    answer: HttpResponseBase = passkeys.login_webauthn(request)
+    return answer
+
+
+@never_cache
 @require_POST  # a mere link must not begin a sign-in
 def single_sign_on(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Redirect a person to the identity provider."""
+    if not ratelimit.consume(request, action="login"):  # each begins a session
+        return too_many_tries(request)
     try:
         answer = openid_connect.login(request, provider_id)
     except OSError as error:  # the provider can't be reached; errors of requests are OSErrors

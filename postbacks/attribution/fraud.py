@@ -146,8 +146,9 @@ def _keys(touchpoint: CandidateTouchpoint) -> Iterable[DeviceOfSender]:
     addresses = sorted(i for i in touchpoint.identifiers if kind_of(i) == ADDRESS)
     if not devices and addresses and touchpoint.user_agent:
         devices = [f"{address} {touchpoint.user_agent}" for address in addresses]
-    # What a person opens comes from its own address; what a server reports only names one.
-    sender = touchpoint.sender or "".join(addresses if touchpoint.source == LINK else ())
+    # What a person opens comes from its own address, of which a mark is left after two days. What a
+    # server reports only names one.
+    sender = "".join(addresses if touchpoint.source == LINK else ()) or touchpoint.sender
     is_signed = touchpoint.signature == VALID_SIGNATURE
     return [
         (touchpoint.partner_id, touchpoint.kind, touchpoint.source, is_signed, sender, device)

@@ -13,11 +13,11 @@ from postbacks.configuration.document import AlertPart
 from postbacks.configuration.links_and_settings import find_active
 from postbacks.models import Alert, CallbackRule, RuleStatus
 
-_PLAIN = ("kind", "threshold", "minutes", "direction", "webhook_url", "enabled")
+_PLAIN = ("kind", "threshold", "minutes", "direction", "enabled")
 
 
-def alert_parts() -> list[AlertPart]:
-    """Return the alerts that watch nothing archived."""
+def alert_parts(*, with_callbacks: bool) -> list[AlertPart]:
+    """Return the alerts that watch nothing archived, with or without their callback URLs."""
     archived = models.Q(rule__status=RuleStatus.ARCHIVED)
     for name in ("app", "partner"):
         archived |= models.Q(**{f"{name}__status": Lifecycle.ARCHIVED})
@@ -25,6 +25,7 @@ def alert_parts() -> list[AlertPart]:
     return [
         AlertPart(
             name=alert.name,
+            webhook_url=alert.webhook_url if with_callbacks else None,
             quiet_from=_written(alert.quiet_from),
             quiet_until=_written(alert.quiet_until),
             **{name: getattr(alert, name) for name in _PLAIN},
@@ -39,6 +40,7 @@ def find_alert(part: AlertPart) -> tuple[Alert, dict[str, Any]]:
     alert = Alert.objects.filter(name=part.name).first() or Alert(name=part.name)
     return alert, {
         **{name: getattr(part, name) for name in _PLAIN},
+        **({} if part.webhook_url is None else {"webhook_url": part.webhook_url}),
         "app": find_active(App, part.app, "app"),
         "partner": find_active(Partner, part.partner, "partner"),
         "rule": _rule(part.rule),

@@ -4,10 +4,14 @@ Only rows in use are written: archived rows are history. Secrets are named and n
 """
 
 import codecs
+import json
+from collections import Counter
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+
+from postbacks.intake.events.lenient_json import stands_twice
 
 FORMAT = "postbacks/organization"
 VERSION = 1
@@ -101,7 +105,10 @@ class CreditPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class AlertPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """An alert; what it watches by name. Whom it mails stays with the organization."""
+    """An alert; what it watches by name. Whom it mails stays with the organization.
+
+    A document without its callback URL, as those get it who may not set up alerts, leaves it.
+    """
 
     name: str
     kind: str
@@ -111,7 +118,7 @@ class AlertPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
     threshold: int | None = None
     minutes: int | None = None
     direction: str = "either"
-    webhook_url: str = ""
+    webhook_url: str | None = None
     quiet_from: str | None = None
     quiet_until: str | None = None
     enabled: bool = True
@@ -170,11 +177,19 @@ def document_from(data: object) -> Document:
     return document
 
 
+def _refuse_repeated_keys(members: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in members]
+    if len(set(names)) < len(names):
+        twice, _ = Counter(names).most_common(1)[0]
+        raise UnreadableDocumentError(stands_twice(twice))
+
+
 def parse_document(text: bytes) -> Document:
     """Return the document in a file. Raises UnreadableDocumentError."""
     try:
         data = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        json.loads(text.removeprefix(codecs.BOM_UTF8), object_pairs_hook=_refuse_repeated_keys)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise UnreadableDocumentError(f"This is not JSON: {error}") from None
     if b"\\u0000" in msgspec.json.encode(data):  # as JSON writes it; PostgreSQL can't hold it
         raise UnreadableDocumentError("A text holds the character NUL.")

@@ -30,8 +30,11 @@ RULE_REFERENCES = ("app", "partner")
 RULE_FIELDS = ("name", "status", *CONTENT_FIELDS)
 
 
-def export_configuration() -> dict[str, object]:
-    """Return the configuration as JSON types, and note the export in the audit log."""
+def export_configuration(*, with_callbacks: bool) -> dict[str, object]:
+    """Return the configuration as JSON types, and note the export in the audit log.
+
+    The callback URLs of alerts may hold a key: they are for those who may set up alerts.
+    """
     log_action(Action.EXPORTED, name="configuration")
     organization = Organization.objects.get(pk=current_organization() or 0)
     document = Document(
@@ -48,7 +51,7 @@ def export_configuration() -> dict[str, object]:
         tracking_links=link_parts(),
         attribution_settings=credit_parts(),
         callback_rules=[rule_part(rule) for rule in _rules()],
-        alerts=alert_parts(),
+        alerts=alert_parts(with_callbacks=with_callbacks),
         export_schedules=schedule_parts(),
     )
     exported: dict[str, object] = msgspec.to_builtins(document)

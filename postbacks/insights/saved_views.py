@@ -1,5 +1,6 @@
 """Saved views of lists: kept for a person or shared with the organization, within bounds."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 
 from apps_registry.audit.actions import Action
-from apps_registry.audit.audited_model import log_action
+from apps_registry.audit.audited_model import is_about_nobody, log_action
 from apps_registry.models import User
 from postbacks.infrastructure.database.jobs import take_turns
 from postbacks.models import SavedView
@@ -31,8 +32,21 @@ LISTS: Final = {
     "skan-postbacks": "postbacks.skanpostback",
     "audit-log": "apps_registry.auditentry",
 }
-# Filters by an id or a text name one device, one person: a view is about kinds of rows.
-_ABOUT_ONE: Final = frozenset({"q", "text", "who", "after", "before", "object_id"})
+# Filters by an id or a text name one device, one person: a view is about kinds of rows. What the
+# lists' pages filter by besides what the audit log keeps of filters.
+_ABOUT_KINDS: Final = frozenset(
+    {
+        *("event", "time", "code", "attempts", "country", "pointer", "sdk_version", "network"),
+        *("signature", "duplicates", "postback", "won", "rejected"),
+    }
+)
+_MAY_BE_ID: Final = re.compile(
+    r"[0-9a-f-]{16,}"  # of a device, or a digest
+    r"|[^@\s]+@[^@\s]+"
+    r"|[0-9a-f]*:[0-9a-f:.]+|\d+(\.\d+){3}",  # addresses
+    re.IGNORECASE,
+)
+_REFERENCES: Final = frozenset({"app", "partner", "rule", "campaign", "link"})
 
 
 class ViewRefusedError(Exception):
@@ -66,7 +80,7 @@ def save_view(view: NewView, *, user: User | None) -> SavedView:
         raise ViewRefusedError(f"Give the view a name of at most {LONGEST_VIEW_NAME} characters.")
     if user is None and not view.is_shared:
         raise ViewRefusedError("A token of the organization can only save a view that is shared.")
-    filters = urlencode({key: v for key, v in view.filters.items() if key not in _ABOUT_ONE and v})
+    filters = urlencode({key: v for key, v in view.filters.items() if v and _is_kept(key, v)})
     if len(filters) > LONGEST_FILTERS:
         raise ViewRefusedError("These filters are too long to be kept; leave some out.")
     take_turns("saved_view")
@@ -83,6 +97,13 @@ def save_view(view: NewView, *, user: User | None) -> SavedView:
     if saved.is_shared:
         log_action(Action.CHANGED, name=f"shared view {saved}")
     return saved
+
+
+def _is_kept(name: str, value: str) -> bool:
+    """Tell whether a filter is about kinds of rows, and its value no id of a person or device."""
+    if not (name in _ABOUT_KINDS or is_about_nobody(name)):
+        return False
+    return name in _REFERENCES or _MAY_BE_ID.fullmatch(value.strip()) is None
 
 
 def _check_room(saved: SavedView | None, owner_ref: int | None, view: NewView) -> None:

@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from apps_registry.links import masked_address
 from apps_registry.models import App, Partner
 from apps_registry.tenancy import TenantModel
 from postbacks.models.rules import CallbackRule
@@ -85,6 +86,7 @@ class Alert(TenantModel):
         *("name", "kind", "app", "partner", "rule", "threshold", "minutes", "direction"),
         *("emails", "webhook_url", "quiet_from", "quiet_until", "enabled"),
     )
+    audited_addresses = ("webhook_url",)
 
     public_id = models.UUIDField(
         "ID in the API",
@@ -173,6 +175,11 @@ class Alert(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def masked_webhook_url(self) -> str:
+        """The callback URL for those who may not set up alerts: its path may be a key."""
+        return masked_address(self.webhook_url)
 
     @property
     def has_quiet_hours(self) -> bool:

@@ -46,6 +46,13 @@ _DELETE_OLD_INCIDENTS = (
     "DELETE FROM alert_incident WHERE id IN (SELECT id FROM alert_incident "
     "WHERE cleared_at < now() - make_interval(days => %s) LIMIT %s)",
 )
+_DELETE_ENDED_SESSIONS = (
+    "DELETE FROM django_session WHERE session_key IN "
+    "(SELECT session_key FROM django_session WHERE expire_date < now() LIMIT %s)",
+    "DELETE FROM usersessions_usersession WHERE id IN (SELECT id FROM usersessions_usersession "
+    "AS opened WHERE NOT EXISTS (SELECT FROM django_session "
+    "WHERE django_session.session_key = opened.session_key) LIMIT %s)",
+)
 
 MATCHED = timedelta(days=2)  # the longest window without an id, and a day until installs are final
 BATCH = 1_000  # addresses
@@ -87,6 +94,11 @@ def _drop_oldest(log: str, before: datetime) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT drop_oldest_partition(%s, %s)", [log, before.date()])
         return bool(cursor.fetchone()[0])
+
+
+def delete_ended_sessions(limit: int = 5_000) -> int:
+    """Delete a batch of sessions that have ended, and where and by what they were opened."""
+    return sum(run(statement, [limit]) for statement in _DELETE_ENDED_SESSIONS)
 
 
 def delete_old_touchpoint_keys(limit: int = 5_000) -> int:

@@ -184,6 +184,7 @@ def tidy_up() -> None:
         retention.delete_old_jobs,
         retention.delete_old_replays,
         retention.delete_old_incidents,
+        retention.delete_ended_sessions,
         figure_changes.delete_old_figures,
         device_identifiers.delete_old_identifiers,
         delete_old_breakers,

@@ -1,15 +1,22 @@
 """Too many tries, lost passwords, sessions."""
 
 import logging
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.core import mail
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
+from django.core import mail, signing
 from django.test import Client
 
 from apps_registry.models import User
+from postbacks.accounts import known_browsers
+from postbacks.infrastructure.database import roles
+from postbacks.privacy import retention
 from tests import make
 from tests.accounts.people import PASSWORD, SIGN_IN, link_in_mail, sign_in_by_form
 from tests.admin.pages import sign_in
+from tests.database import as_role
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; rv:146.0) Gecko/20100101 Firefox/146.0"
@@ -36,6 +43,45 @@ def test_the_right_password_does_not_help_while_an_address_is_throttled() -> Non
     assert answer.status_code == 429
 
 
+def test_a_strangers_guesses_do_not_keep_a_person_out_of_a_browser_of_theirs() -> None:
+    made, other = make.make_tenant(), make.make_tenant("Moss Valley")
+    browser, of_other = Client(), Client()
+    sign_in_by_form(made.owner, browser)
+    sign_in_by_form(other.owner, of_other)
+    for each in (browser, of_other):
+        each.post("/accounts/logout/")
+    for _ in range(6):
+        sign_in_by_form(made.owner, Client(), "wrong")
+
+    assert sign_in_by_form(made.owner, of_other).status_code == 429
+    assert sign_in_by_form(made.owner, browser).status_code == 302
+
+
+def test_a_known_browser_has_no_more_tries_than_others() -> None:
+    made = make.make_tenant()
+    browser = Client()
+    sign_in_by_form(made.owner, browser)
+    browser.post("/accounts/logout/")
+
+    answers = [sign_in_by_form(made.owner, browser, "wrong") for _ in range(6)]
+
+    assert answers[-1].status_code == 429
+
+
+def test_a_cookie_that_we_did_not_sign_is_no_known_browser() -> None:
+    made = make.make_tenant()
+    browser = Client()
+    sign_in_by_form(made.owner, browser)
+    value = browser.cookies[known_browsers.COOKIE].value
+    for _ in range(6):
+        sign_in_by_form(made.owner, Client(), "wrong")
+
+    for forged in (value[:-2] + "xx", "junk", signing.dumps({"email": made.owner.email})):
+        stranger = Client()
+        stranger.cookies[known_browsers.COOKIE] = forged
+        assert sign_in_by_form(made.owner, stranger).status_code == 429
+
+
 def test_guessing_at_many_addresses_from_one_place_is_throttled() -> None:
     addresses = [f"person{number}@example.com" for number in range(21)]
 
@@ -58,6 +104,55 @@ def test_somebody_else_is_not_throttled_behind_a_trusted_proxy(settings) -> None
     answer = sign_in_by_form(made.owner, Client(headers={"X-Forwarded-For": "198.51.100.2"}))
 
     assert answer.status_code == 302
+
+
+def test_nobody_fills_a_mailbox_with_links() -> None:
+    made = make.make_tenant()
+
+    for _ in range(20):
+        Client().post("/accounts/password/reset/", {"email": made.owner.email})
+
+    assert len(mail.outbox) == 5
+
+
+def test_a_stranger_begins_sessions_that_end_soon_and_only_so_many() -> None:
+    for _ in range(70):
+        Client().get("/accounts/passkeys/login/", headers={"Accept": "application/json"})
+
+    ends = Session.objects.values_list("expire_date", flat=True)
+    assert 0 < len(ends) <= 60
+    assert max(ends) < datetime.now(UTC) + timedelta(hours=7)
+
+
+def test_a_session_that_a_person_signs_in_with_lasts_as_usual() -> None:
+    made = make.make_tenant()
+    browser = Client()
+    browser.get("/accounts/passkeys/login/", headers={"Accept": "application/json"})
+
+    sign_in_by_form(made.owner, browser)
+
+    (session,) = Session.objects.all()
+    assert session.expire_date > datetime.now(UTC) + timedelta(days=13)
+    assert browser.get("/admin/").status_code == 200
+
+
+def test_sessions_that_have_ended_are_deleted_with_what_they_were_opened_by() -> None:
+    made = make.make_tenant()
+    here, elsewhere = Client(), Client()
+    for browser in (here, elsewhere):
+        sign_in_by_form(made.owner, browser)
+        browser.get("/accounts/sessions/")
+    key = elsewhere.session.session_key
+    Session.objects.filter(session_key=key).update(
+        expire_date=datetime.now(UTC) - timedelta(days=1)
+    )
+
+    with as_role(roles.WORKER):
+        while retention.delete_ended_sessions(limit=1):
+            pass
+
+    assert Session.objects.count() == UserSession.objects.count() == 1
+    assert here.get("/admin/").status_code == 200
 
 
 def test_an_inactive_person_does_not_get_in() -> None:

@@ -75,6 +75,18 @@ def test_a_file_that_is_none_is_refused_with_a_sentence(content: bytes) -> None:
     assert apps_of(organization_id) == 0
 
 
+@pytest.mark.parametrize("count", [2, 50_000])
+def test_a_file_in_which_a_key_stands_twice_is_refused(count: int) -> None:
+    browser, organization_id = owner_of_empty()
+    apps = ", ".join(f'"k{n // 2}": []' for n in range(count))
+    content = f'{{"format": "postbacks/organization", "version": 1, "a": [{{{apps}}}]}}'
+
+    answer = upload(browser, content.encode())
+
+    assert "stands twice" in answer.content.decode()
+    assert apps_of(organization_id) == 0
+
+
 def test_what_is_wrong_in_a_file_is_named_by_its_place() -> None:
     document = json.loads(sign_in(set_up().owner).get(EXPORT).content)
     document["apps"][0]["platform"] = '"><div x-data="alert(1)">'

@@ -10,11 +10,13 @@ from django.conf import LazySettings
 from apps_registry.models import SdkKey, TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
+from postbacks.attribution import crediting
 from postbacks.attribution.evidence import CandidateTouchpoint, Settings, SettingsByScope
 from postbacks.attribution.waterfall import attribute
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.rate_limits.counting import RateLimit
 from postbacks.models import Touchpoint
+from postbacks.privacy import retention
 from tests import make
 from tests.api.calling import Program
 from tests.attribution.touches import ADDRESS, GAID, PROBABILISTIC, install, touch
@@ -205,6 +207,63 @@ def test_a_public_keys_flood_leaves_the_click_of_the_networks_server() -> None:
         good = Touchpoint.objects.order_by("id").first()
     assert good is not None
     assert row["attribution"]["touchpoint"] == str(good.public_id)
+
+
+def test_a_flood_from_many_addresses_of_one_network_hides_no_click(
+    ad: Advertised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a network of 64 bits anybody has all addresses, of one of 48 bits many have all."""
+    monkeypatch.setattr(crediting, "MOST_PER_IDENTIFIER", 20)
+    good = ad.click(f"gaid={SENT_GAID}&click_id=good", address="203.0.113.8")
+
+    for n in range(90):
+        ad.click(f"gaid={SENT_GAID}&click_id=bad-{n}", address=f"2001:db8::{n + 1:x}")
+    _install(ad.tenant)
+
+    assert good.status_code == 302
+    (row,) = Program(ad.tenant.api_token).rows("installs", install_id="i-1")
+    assert row["attribution"]["touchpoint"] == str(ad.touchpoints()[0].public_id)
+
+
+def test_a_site_that_uses_its_many_networks_is_a_flood_as_well(ad: Advertised) -> None:
+    for n in range(310):
+        ad.click(f"gaid={SENT_GAID}", address=f"2001:db8:0:{n:x}::1")
+    ad.click(f"gaid={SENT_GAID}", address="2001:db8:1:1::1")
+    ad.click(address="2001:db8:0:1::1")
+
+    refused = [touchpoint.refused for touchpoint in ad.touchpoints()]
+    assert refused == [""] * 300 + ["too_many"] * 10 + ["", ""]
+
+
+def test_a_flood_beside_a_click_of_which_only_the_network_is_kept_rejects_itself(
+    ad: Advertised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After two days addresses are shortened, and windows are longer."""
+    monkeypatch.setattr(retention, "MATCHED", -timedelta(hours=1))
+    good = ad.click(f"gaid={SENT_GAID}&click_id=good", address="203.0.113.8")
+    for n in range(12):
+        ad.click(f"gaid={SENT_GAID}&click_id=bad-{n}", address="198.51.100.9")
+    assert good.status_code == 302
+
+    with as_role(roles.WORKER):
+        while retention.shorten_touchpoints():
+            pass
+    assert not any("203.0.113.8" in str(vars(each)) for each in ad.touchpoints())
+    _install(ad.tenant)
+
+    (row,) = Program(ad.tenant.api_token).rows("installs", install_id="i-1")
+    assert row["attribution"]["touchpoint"] == str(ad.touchpoints()[0].public_id)
+
+
+def test_what_stays_of_an_address_names_nobody(ad: Advertised) -> None:
+    for n in range(200):
+        ad.click(address=f"198.51.{n}.9")
+        ad.click(address=f"198.51.{n}.9")
+
+    marks = [touchpoint.sender for touchpoint in ad.touchpoints()]
+    assert {len(mark) for mark in marks} == {4}  # of 65,536, which all addresses share
+    assert marks[::2] == marks[1::2]
+    assert len(set(marks)) > 190
 
 
 def _report(program: Program, link: TrackingLink, *, count: int) -> None:

@@ -59,6 +59,7 @@ class AlertAdmin(TenantAdmin):
     search_help_text = "Name"
     ordering = ["name", "id"]
     actions = ["remove"]
+    readonly_fields = ["callback_url"]
     right_to_delete = Right.SET_UP
     export_values = {"sentence": lambda alert: str(alert_sentence(alert))}
 
@@ -85,6 +86,11 @@ class AlertAdmin(TenantAdmin):
     @admin.display(description="what it does")
     def sentence(self, alert: Alert) -> SafeString:
         return format_html('<span class="al-sentence">{}</span>', alert_sentence(alert).html)
+
+    @admin.display(description="callback URL")
+    def callback_url(self, alert: Alert) -> str:
+        """Return what those see of the URL who may not change it."""
+        return alert.masked_webhook_url or "None"
 
     @admin.display(description="last raised", ordering="last_raised")
     def raised(self, alert: Any) -> SafeString | str:
@@ -129,9 +135,13 @@ class AlertAdmin(TenantAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         kind = KINDS[_kind(request, obj)]
         watched = [name for name in form_fields(kind) if name not in TELLING]
+        may_change = self.has_change_permission(request, obj)
+        telling = [
+            "callback_url" if name == "webhook_url" and not may_change else name for name in TELLING
+        ]
         return [
             ("What is watched", {"fields": watched, "description": kind.explained}),
-            ("Who is told", {"fields": list(TELLING)}),
+            ("Who is told", {"fields": telling}),
         ]
 
     def get_form(

@@ -60,7 +60,8 @@ def export_page(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     membership = membership_of(request)
     name = slugify(membership.organization.name) if membership else ""
-    text = msgspec.json.format(msgspec.json.encode(export_configuration()), indent=2)
+    exported = export_configuration(with_callbacks=allowed(request, Right.SET_UP))
+    text = msgspec.json.format(msgspec.json.encode(exported), indent=2)
     disposition = f'attachment; filename="postbacks-{name or "organization"}.json"'
     return HttpResponse(
         text, content_type="application/json", headers={"Content-Disposition": disposition}

@@ -79,7 +79,8 @@ class AlertSerializer(RowSerializer):
         required=False,
         allow_blank=True,
         max_length=2_000,
-        help_text="Gets each notice as a POST, signed with the organization's signing secrets.",
+        help_text="Gets each notice as a POST, signed with the organization's signing secrets. Who "
+        "may not set up alerts sees its host alone.",
     )
     quiet_from = serializers.TimeField(
         required=False, allow_null=True, format="%H:%M", input_formats=_CLOCK
@@ -97,6 +98,13 @@ class AlertSerializer(RowSerializer):
             *("quiet_from", "quiet_until", "enabled", "condition", "open_incidents", "created_at"),
         )
         read_only_fields = ("created_at",)
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Return the row; only who may set up alerts sees more of a callback URL than its host."""
+        values: dict[str, Any] = super().to_representation(instance)
+        if not self.context["view"].caller.allows(Right.SET_UP):
+            values["webhook_url"] = instance.masked_webhook_url
+        return values
 
     def get_condition(self, alert: Alert) -> str:
         return str(alert_sentence(alert))

@@ -84,7 +84,8 @@ class OwnOrganizationViewSet(OrganizationViewSet):
     @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def export(self, request: Request) -> Response:
         """Return the whole configuration: everything that people set up, without secrets."""
-        return Response(export_configuration())
+        may_set_up = self.caller.allows(Right.SET_UP)
+        return Response(export_configuration(with_callbacks=may_set_up))
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses={200: ImportOutcomeSerializer})
     def import_configuration(self, request: Request) -> Response:

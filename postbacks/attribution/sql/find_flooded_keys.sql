@@ -16,11 +16,14 @@ WITH deep AS (
 ), sent AS (
     SELECT deep.*, ROW(
                deep.number, deep.key, deep.kind, t.link_id, t.partner_id, t.source, t.sender,
-               t.signature, CASE WHEN t.source = 'link' THEN t.ip_address END
+               t.signature, CASE WHEN t.source = 'link' THEN (  -- the network of who opened it
+                   SELECT name FROM jsonb_array_elements_text(t.names) AS name
+                   WHERE starts_with(name, 'ip:') LIMIT 1
+               ) END
            ) AS sender
     FROM deep
     CROSS JOIN LATERAL (
-        SELECT link_id, partner_id, source, sender, signature, ip_address FROM touchpoint
+        SELECT link_id, partner_id, source, sender, signature, names FROM touchpoint
         WHERE organization_id = deep.organization_id AND kind = deep.kind
           AND id = deep.touchpoint_id AND received_at = deep.received_at
         LIMIT 1

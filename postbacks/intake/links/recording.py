@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 
 from apps_registry.addresses import first_address
-from apps_registry.client_address import client_network
+from apps_registry.client_address import client_network, client_site
 from apps_registry.models.partners import ClickSigning
 from postbacks.infrastructure.rate_limits import limiter
 from postbacks.infrastructure.rate_limits.counting import RateLimit, RateVerdict
@@ -42,6 +42,8 @@ MAX_USER_AGENT = 1_024
 # No person opens a link so often; a network may be allowed to report as much as that.
 _OF_ONE_DEVICE = RateLimit(100, 3_600)
 _OF_ONE_DEVICE_BY_SERVER = RateLimit(1_000, 3_600)
+_OF_ONE_DEVICE_BY_SITE = RateLimit(300, 3_600)
+_MARK_BYTES = 2
 
 
 class TouchpointRefusedError(ValueError):
@@ -68,6 +70,7 @@ def record_visitor_touchpoint(
         occurred_at=datetime.now(UTC),
         signature=signature,
         refused=refused,
+        sender=_mark_of(visitor.address),
         version=version,
     )
     return commit_touchpoints([touchpoint])[0]
@@ -222,7 +225,10 @@ def flood_of_visitor(
     if not limiter.limit(name, settings.RATE_LIMIT_LINKS).allowed:
         return TOO_MANY
     name = f"{kind}:{client_network(address)}"
-    return _flood_of_device(link, parameters, name, _OF_ONE_DEVICE)
+    flood = _flood_of_device(link, parameters, name, _OF_ONE_DEVICE)
+    if flood or (site := client_site(address)) == address:
+        return flood
+    return _flood_of_device(link, parameters, f"{kind}:{site}", _OF_ONE_DEVICE_BY_SITE)
 
 
 def flood_of_server(link: KnownLink, parameters: LinkParameters, *, kind: str, sender: str) -> str:
@@ -245,6 +251,15 @@ def limit_server(link: KnownLink, address: str | None) -> RateVerdict:
     """Count what a network's server reports of a link, as what it would report with a key."""
     name = f"link-server:{link.organization_id}:{link.id}:{client_network(address)}"
     return limiter.limit(name, settings.RATE_LIMIT_SDK_SERVER)
+
+
+def _mark_of(address: str | None) -> str:
+    """Return a mark that many networks share: it tells senders apart once addresses are shortened.
+
+    The clicks of one device are counted by sender; the mark names nobody.
+    """
+    network, key = client_network(address).encode(), settings.SECRET_KEY.encode()
+    return hashlib.blake2b(network, key=key[:64], digest_size=_MARK_BYTES).hexdigest()
 
 
 def sender_of(address: str | None) -> str:
