@@ -8,12 +8,15 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from apps_registry.csv_format import MAX_ROWS
+from postbacks.accounts import stranger_sessions
+from postbacks.accounts import views as accounts
 from postbacks.alerts import sending
 from postbacks.callbacks.macros import compiled, compiler, expressions, headers, skeleton, url
 from postbacks.callbacks.rules import comparisons, conditions, definition
-from postbacks.configuration import document
+from postbacks.configuration import document, importing
 from postbacks.delivery import claim_turns, success
 from postbacks.delivery.http import response
+from postbacks.infrastructure.rate_limits import at_once
 from postbacks.insights import export_schedules as schedules
 from postbacks.insights import exports, saved_views
 from postbacks.intake import refused_events
@@ -34,6 +37,10 @@ BOUNDS = {
     "rules of an organization": rules.MOST_RULES,
     "one rule, as bytes": rules.LARGEST_RULE,
     "an organization's rules together": rules.LARGEST_RULES,
+    "requests of an organization that take long": at_once.MOST_RUNNING,
+    "faults of a configuration file": importing.MOST_PROBLEMS,
+    "hours of a session in which": stranger_sessions.SECONDS // 3_600,
+    "passkey questions of a network": accounts.PASSKEY_SIGN_INS.amount,
     "conditions of a rule": conditions.MOST_CONDITIONS,
     "bytes of a rule's conditions": conditions.LARGEST_CONDITIONS,
     "values of a condition's list": comparisons.MOST_VALUES,

@@ -22,7 +22,7 @@ from postbacks.infrastructure.rate_limits import limiter
 from postbacks.infrastructure.rate_limits.counting import RateLimit
 
 RETRY_AFTER_SECONDS = 300  # the longest window of ACCOUNT_RATE_LIMITS
-_PASSKEY_SIGN_INS = RateLimit(60, 60)  # per network
+PASSKEY_SIGN_INS = RateLimit(60, 60)  # per network
 _THROTTLED = "too_many_login_attempts"
 
 # In this order: Edge and Opera also say Chrome, Chrome also says Safari.
@@ -92,7 +92,7 @@ sessions = SessionsView.as_view()
 def passkey_sign_in(request: HttpRequest) -> HttpResponseBase:
     """Sign a person in by passkey; of strangers' questions, each of which begins a session, few."""
     name = f"passkey-sign-in:{client_network(client_address(request))}"
-    if not limiter.limit(name, _PASSKEY_SIGN_INS).allowed:
+    if not limiter.limit(name, PASSKEY_SIGN_INS).allowed:
         return too_many_tries(request)
     answer: HttpResponseBase = passkeys.login_webauthn(request)
     return answer

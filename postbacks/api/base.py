@@ -26,6 +26,12 @@ from postbacks.api.problems import Conflict
 from postbacks.api.query import Query, read_query
 from postbacks.api.schema import ProblemSchema
 from postbacks.api.strict import StrictJsonParser
+from postbacks.api.throttling import TooFast
+from postbacks.infrastructure.rate_limits.at_once import (
+    RETRY_AFTER,
+    TooManyAtOnceError,
+    long_requests,
+)
 from postbacks.web.middleware import own_transactions
 
 # In the answer that archives a rule or partner: how many postbacks that skips, at most
@@ -43,6 +49,7 @@ class OrganizationViewSet(ListFiles):
     """
 
     rights: ClassVar[dict[str, Right]]
+    long_actions: ClassVar[frozenset[str]] = frozenset()  # few of an organization run at once
     row_names: ClassVar[tuple[str, str] | None] = None  # one and many, where not as the model says
 
     authentication_classes = (TokenAuthentication,)
@@ -60,12 +67,22 @@ class OrganizationViewSet(ListFiles):
         return cast(Caller, self.request.user)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with ExitStack() as self._transaction:
-            return super().dispatch(request, *args, **kwargs)
+        with ExitStack() as self._turn:
+            with ExitStack() as self._transaction:
+                response = super().dispatch(request, *args, **kwargs)
+            if response.streaming:  # a file is made while it is sent
+                response._resource_closers.append(self._turn.pop_all().close)  # type: ignore[attr-defined]  # Django's own way
+            return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let the caller in, then read the query inside the caller's organization."""
         super().initial(request, *args, **kwargs)
+        is_file = request.accepted_renderer.format in FileFormat.values
+        if is_file or self.action in self.long_actions:
+            try:
+                self._turn.callback(long_requests().begin(self.caller.organization_id))
+            except TooManyAtOnceError as refusal:
+                raise TooFast(str(refusal).partition(";")[0], RETRY_AFTER) from None
         self._enter(request)
         self.query = read_query(request._request.GET, self.queries.get(self.action or "", Query))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from django.core.exceptions import ValidationError
@@ -52,10 +52,13 @@ from postbacks.configuration.schedules import (
     find_schedule,
     save_schedule,
 )
+from postbacks.infrastructure.database.jobs import try_turn
 from postbacks.models import Alert, CallbackRule, ExportSchedule, RuleStatus
 from postbacks.rulebook import saving
 
 Pointer = tuple[str | int, ...]
+
+MOST_PROBLEMS: Final = 100  # that are named; an import that has so many goes no further
 
 
 _KINDS: dict[type[models.Model], str] = {
@@ -87,6 +90,13 @@ class ImportProblemsError(Exception):
         self.problems = problems
 
 
+class ImportRunningError(Exception):
+    """Another import of the organization is running; the message is a sentence."""
+
+    def __init__(self) -> None:
+        super().__init__("A configuration is being imported just now; try again when that is done.")
+
+
 @dataclass
 class ImportResult:
     """The changes of an import, or of its plan: names by kind, and the missing secrets."""
@@ -101,18 +111,22 @@ class ImportResult:
 def import_document(
     document: Document, *, by: User | None, only_plan: bool = False
 ) -> ImportResult:
-    """Import a document into the current organization. Raises ImportProblemsError.
+    """Import a document into the current organization.
+
+    Raises ImportProblemsError, and ImportRunningError: one takes up to a minute.
 
     With `only_plan` everything is done and rolled back, so that a plan can't promise what fails.
     """
     importing = _Import(by)
     with transaction.atomic():
+        if not try_turn("configuration"):
+            raise ImportRunningError
         log_action(Action.IMPORTED, name="configuration")
         importing.run(document)
         if importing.problems or only_plan:
             transaction.set_rollback(True)
     if importing.problems:
-        raise ImportProblemsError(importing.problems)
+        raise ImportProblemsError(importing.problems[:MOST_PROBLEMS])
     return importing.result
 
 
@@ -141,6 +155,8 @@ class _Import:
         ]
         for kind, parts, step in steps:
             for index, part in enumerate(parts):
+                if len(self.problems) >= MOST_PROBLEMS:
+                    return
                 with self._collect_problems((kind, index)):
                     step(part)
 

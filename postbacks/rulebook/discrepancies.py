@@ -120,17 +120,11 @@ class _Sent:
 
 def start(wanted: ComparisonRequest) -> Discrepancy:
     """Have a worker compare a list. Raises DiscrepancyRefusedError and UnreadableListError."""
+    _check_room()  # before the list is read, which takes a while
     text = wanted.text.replace("\0", "")  # PostgreSQL keeps none
     read = parse_list(text, zone=_zone())
     take_turns("discrepancy")
-    running = Discrepancy.objects.filter(status=JobStatus.RUNNING).count()
-    refusal = no_room(
-        running, MOST_RUNNING, "comparisons under way", "Wait for one, or cancel it."
-    ) or no_room(
-        Discrepancy.objects.count(), MOST_KEPT, "comparisons", "Delete some that you don't need."
-    )
-    if refusal:
-        raise DiscrepancyRefusedError(refusal)
+    _check_room()
     dates = [line.at for line in read.lines if line.at]
     now = datetime.now(UTC)
     discrepancy = Discrepancy.objects.create(
@@ -149,6 +143,18 @@ def start(wanted: ComparisonRequest) -> Discrepancy:
     )
     log_action(Action.EXPORTED, name=f"discrepancies with {wanted.partner}")
     return discrepancy
+
+
+def _check_room() -> None:
+    """Raise DiscrepancyRefusedError where as many are compared or kept as may be."""
+    running = Discrepancy.objects.filter(status=JobStatus.RUNNING).count()
+    refusal = no_room(
+        running, MOST_RUNNING, "comparisons under way", "Wait for one, or cancel it."
+    ) or no_room(
+        Discrepancy.objects.count(), MOST_KEPT, "comparisons", "Delete some that you don't need."
+    )
+    if refusal:
+        raise DiscrepancyRefusedError(refusal)
 
 
 def cancel(discrepancy: Discrepancy) -> bool:

@@ -167,9 +167,12 @@ def _refusals_and_skip(
     install = trial.install
     if not trial.is_received and stored.event_name in LIFE_CYCLE:
         install = replace(install, began_kind=INSTALL)  # a given open may be the first
-    refusals, decision = all_refusals_and_decision(
-        rule, stored, install, now=datetime.now(UTC), rates=trial.rates
-    )
+    try:
+        refusals, decision = all_refusals_and_decision(
+            rule, stored, install, now=datetime.now(UTC), rates=trial.rates
+        )
+    except TemplateError:
+        return [], ""  # the conditions' own errors are named
     return refusals, decision.reason if decision is not None else ""
 
 

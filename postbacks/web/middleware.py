@@ -17,6 +17,7 @@ from django.contrib.auth import logout
 from django.db import Error as DatabaseError
 from django.db import connection, connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
 
@@ -26,6 +27,11 @@ from apps_registry.models import Membership, User
 from apps_registry.tenancy import current_organization, tenant
 from postbacks.infrastructure.database.outages import is_outage, outage_sentence
 from postbacks.infrastructure.database.stalls import note_outage
+from postbacks.infrastructure.rate_limits.at_once import (
+    RETRY_AFTER,
+    TooManyAtOnceError,
+    long_requests,
+)
 from postbacks.web import visits
 from postbacks.web.problem_documents import unavailable
 
@@ -36,6 +42,14 @@ V = TypeVar("V")
 ORGANIZATION_IN_SESSION = "organization"
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _STACK_VALUES: Final = 32_000  # of 8 bytes
+# By the names of their addresses, beside all lists' files.
+_LONG_PAGES: Final = frozenset(
+    {
+        *("export_configuration", "import_configuration", "fraud_report", "search"),
+        *("postbacks_alert_preview", "postbacks_discrepancy_start"),
+        *("postbacks_callbackrule_preview", "postbacks_callbackrule_translate"),
+    }
+)
 
 
 class SignedInRequest(HttpRequest):
@@ -45,6 +59,7 @@ class SignedInRequest(HttpRequest):
     membership: Membership | None  # under which the person acts
     visit: visits.OperatorVisit | None
     around_view: ExitStack
+    turn: ExitStack  # of a long request
 
 
 def own_transactions(view: V) -> V:
@@ -157,21 +172,34 @@ class TenantOfRequest:
             return self.get_response(request)
         actor_of = visits.actor if request.visit else _person
         with (
+            ExitStack() as request.turn,
             acting_as(actor_of(request, request.membership.user)),
             ExitStack() as request.around_view,
         ):
             response = self.get_response(request)
             if response.status_code >= 500 and current_organization() is not None:
                 transaction.set_rollback(True)
+            if response.streaming:  # a file is made while it is sent
+                response._resource_closers.append(request.turn.pop_all().close)  # type: ignore[attr-defined]  # Django's own way
             return response
 
-    def process_view(self, request: SignedInRequest, view: View, *_arguments: object) -> None:
+    def process_view(
+        self, request: SignedInRequest, view: View, *_arguments: object
+    ) -> HttpResponse | None:
         membership = request.membership
-        if membership is None or _has_own_transactions(view):
-            return
+        if membership is None:
+            return None
         organization = membership.organization
+        if _is_long(request):
+            try:
+                request.turn.callback(long_requests().begin(organization.pk))
+            except TooManyAtOnceError as refusal:
+                return _busy(request, str(refusal))
+        if _has_own_transactions(view):
+            return None
         request.around_view.enter_context(tenant(organization.pk))
         request.around_view.enter_context(timezone.override(ZoneInfo(organization.time_zone)))
+        return None
 
 
 def memberships_of(request: HttpRequest) -> tuple[Membership, ...]:
@@ -222,6 +250,17 @@ def _person(request: HttpRequest, user: User) -> Actor:
     return Actor(
         ActorKind.PERSON, user.email, Door.WEB, user_id=user.pk, address=client_address(request)
     )
+
+
+def _is_long(request: HttpRequest) -> bool:
+    name = request.resolver_match.url_name if request.resolver_match else None
+    return name is not None and (name in _LONG_PAGES or name.endswith("_export"))
+
+
+def _busy(request: HttpRequest, sentence: str) -> HttpResponse:
+    answer = render(request, "busy.html", {"sentence": sentence}, status=429)
+    answer["Retry-After"] = str(RETRY_AFTER)
+    return answer
 
 
 def _has_own_transactions(view: View) -> bool:

@@ -20,6 +20,7 @@ from postbacks.configuration.importing import (
     ImportProblem,
     ImportProblemsError,
     ImportResult,
+    ImportRunningError,
     import_document,
 )
 
@@ -80,7 +81,7 @@ def import_page(request: HttpRequest) -> HttpResponse:
         return (
             _apply(request, document) if request.POST.get("confirmed") else _plan(request, document)
         )
-    except UnreadableDocumentError as error:
+    except (UnreadableDocumentError, ImportRunningError) as error:
         return _page(request, {"problems": [ProblemRow("", str(error))]})
     except ImportProblemsError as error:
         return _page(request, {"problems": [_problem_row(fault) for fault in error.problems]})

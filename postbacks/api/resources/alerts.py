@@ -233,6 +233,7 @@ class AlertViewSet(RegistryViewSet):
     model = Alert
     serializer_class = AlertSerializer
     queries = {"list": AlertQuery}
+    long_actions = frozenset({"preview"})
     rights = {
         **RegistryViewSet.rights,
         "preview": Right.SET_UP,

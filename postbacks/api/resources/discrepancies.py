@@ -175,6 +175,7 @@ class DiscrepancyViewSet(OrganizationViewSet):
     model = Discrepancy
     serializer_class = DiscrepancySerializer
     queries = {"list": DiscrepancyQuery}
+    long_actions = frozenset({"create"})
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,

@@ -15,12 +15,16 @@ from apps_registry.models import AuditEntry, Organization
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import MillisecondDateTimeField
-from postbacks.api.problems import InvalidRequest, pointer
+from postbacks.api.problems import Conflict, InvalidRequest, pointer
 from postbacks.api.query import PageQuery, Query
 from postbacks.api.strict import RowSerializer, inflated_body
 from postbacks.configuration.document import UnreadableDocumentError, parse_document
 from postbacks.configuration.exporting import export_configuration
-from postbacks.configuration.importing import ImportProblemsError, import_document
+from postbacks.configuration.importing import (
+    ImportProblemsError,
+    ImportRunningError,
+    import_document,
+)
 
 
 class OrganizationSerializer(RowSerializer):
@@ -61,6 +65,7 @@ class OwnOrganizationViewSet(OrganizationViewSet):
     row_names = ("organization: the token's own", "organizations")
     serializer_class = OrganizationSerializer
     queries = {"import_configuration": ImportQuery}
+    long_actions = frozenset({"export", "import_configuration"})
     rights = {
         "retrieve": Right.READ,
         "partial_update": Right.MANAGE,
@@ -102,6 +107,8 @@ class OwnOrganizationViewSet(OrganizationViewSet):
             )
         except UnreadableDocumentError as error:
             raise exceptions.ValidationError(str(error)) from None
+        except ImportRunningError as error:
+            raise Conflict(str(error)) from None
         except ImportProblemsError as error:
             raise InvalidRequest(
                 [

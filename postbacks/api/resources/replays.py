@@ -282,6 +282,7 @@ class ReplayViewSet(OrganizationViewSet):
     model = Replay
     serializer_class = ReplaySerializer
     queries = {"list": ReplayQuery}
+    long_actions = frozenset({"create"})
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,

@@ -85,6 +85,7 @@ class SearchViewSet(OrganizationViewSet):
     pagination_class = None  # type: ignore[assignment]  # at most twenty of a kind
     serializer_class = MatchSerializer
     queries = {"search": SearchQuery, "explain_device": DeviceQuery}
+    long_actions = frozenset({"search", "explain_device"})
     rights = {"search": Right.READ, "explain_device": RIGHT_TO["explain"]}
 
     def get_queryset(self) -> "QuerySet[Any]":

@@ -8,6 +8,7 @@ from django.db import connection
 from apps_registry.tenancy import current_organization
 
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtext(%s), (%s::bigint & 2147483647)::int)"
+_TRY_TURN = "SELECT pg_try_advisory_xact_lock(hashtext(%s), (%s::bigint & 2147483647)::int)"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, %s))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, %s))"
 
@@ -19,6 +20,13 @@ def take_turns(table: str) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_TURNS, [table, current_organization()])
+
+
+def try_turn(table: str) -> bool:
+    """Take the organization's turn likewise; False where another transaction has it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TRY_TURN, [table, current_organization()])
+        return bool(cursor.fetchone()[0])
 
 
 @contextmanager

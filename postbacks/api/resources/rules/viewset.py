@@ -232,6 +232,7 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         "dry_run_state": DryRunQuery,
         "cancel_dry_run": DryRunQuery,
     }
+    long_actions = frozenset({"preview", "translate"})
     rights = {
         **RegistryViewSet.rights,
         "preview": RIGHT_TO["preview"],
