@@ -222,7 +222,8 @@ class AppAdmin(HealthColumns, LifecycleColumns, TimeZoneAdmin, ArchivingAdmin):
     empty_list_text = (
         "Add the mobile app whose events you want to report, for example Gem Harbor iOS."
     )
-    list_display = ["name", "platform", "store_id", *HEALTH_COLUMNS, "state", "created"]
+    list_display = ["name", "platform", "store_id", *HEALTH_COLUMNS, "state"]
+    export_columns = (*list_display, "created")
     list_filter = [HideArchived, "platform"]
     search_fields = ["name", "store_id", "bundle_ids__identifier"]
     search_help_text = "Name, store ID or bundle ID"

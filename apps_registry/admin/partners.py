@@ -92,7 +92,8 @@ class PartnerAdmin(HealthColumns, LifecycleColumns, ArchivingAdmin):
     empty_list_text = (
         "Add whom to tell about events: an ad network, an analytics tool or your server."
     )
-    list_display = ["name", "hosts", *HEALTH_COLUMNS, "state", "created"]
+    list_display = ["name", "hosts", *HEALTH_COLUMNS, "state"]
+    export_columns = (*list_display, "created")
     list_filter = [HideArchived]
     search_fields = ["name"]
     search_help_text = "Name"

@@ -41,6 +41,7 @@ class CsvExportAdmin(theme.ModelAdmin):
 
     # Values for the file, by column, where the list shortens them.
     export_values: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
+    export_columns: ClassVar[Sequence[str]] = ()  # where the list has no room for all
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
@@ -87,7 +88,7 @@ class CsvExportAdmin(theme.ModelAdmin):
         self, request: HttpRequest, organization_id: int
     ) -> tuple[Sequence[str], Iterable[Sequence[Sequence[object]]]]:
         """Return the headings, and the rows in chunks that are read when they are sent."""
-        columns = [str(name) for name in self.get_list_display(request)]
+        columns = [str(name) for name in self.export_columns or self.get_list_display(request)]
         rows = self.get_changelist_instance(request).get_queryset(request)
         keys = list(rows.values_list("pk", flat=True)[: csv_format.MAX_ROWS + 1])
         has_id = any(field.name == "public_id" for field in self.opts.fields)

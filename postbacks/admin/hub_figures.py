@@ -120,7 +120,7 @@ def _ended(day: _LastDay) -> list[HubFigure]:
     by = Subject.PARTNER if day.is_partner else Subject.APP
     last = next(iter(read_last_outcomes(by, [day.row.pk])), None)
     delivered_ago, failed_ago = (
-        f"last {wording.ago(moment, day.now)}" if moment else ""
+        f"the last one {wording.ago(moment, day.now)}" if moment else ""
         for moment in ((last.delivered_at, last.failed_at) if last else (None, None))
     )
     percent = None if day.is_partner else figures.success_percent

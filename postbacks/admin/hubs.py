@@ -46,7 +46,7 @@ from postbacks.values.events import ANY_EVENT
 TAB, SET_UP_TAB = "tab", "setup"
 _MOST_LISTED = 100  # rules; of keys and campaigns a page lists fewer
 _MOST_BESIDE = 20
-_SHOWN_LIVE = 8
+_SHOWN_LIVE = 10
 _QUIET_AFTER = timedelta(hours=1)
 
 

@@ -136,7 +136,8 @@ def answer(code: str, status_code: int | None = None) -> str:
 
 def lower_first(text: str) -> str:
     """Return words as they stand inside a sentence; an abbreviation such as TLS stays."""
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+    is_name = len(text) > 1 and text[:2].isalpha() and text[:2].isupper()
+    return text if is_name else text[:1].lower() + text[1:]
 
 
 def times(tries: int) -> str:

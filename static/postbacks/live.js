@@ -17,6 +17,7 @@
       this.after = region.dataset.after;
       this.seen = new Set([...this.body.rows].map((row) => row.dataset.key));
       this.paused = false;
+      this.most = Number(region.dataset.liveMost) || MOST_ROWS;
       this.wait = PAUSE;
       this.news = 0;
       this.toldAt = 0;
@@ -97,11 +98,11 @@
       const fresh = this.fresh(answer.rows);
       for (const row of fresh) row.classList.add("lv-row--new");
       this.body.prepend(...fresh);
-      while (this.body.rows.length > MOST_ROWS) this.body.rows[MOST_ROWS].remove();
+      while (this.body.rows.length > this.most) this.body.rows[this.most].remove();
       const isEmpty = this.body.rows.length === 0;
       this.part("empty").hidden = !isEmpty;
       this.part("frame").hidden = isEmpty;
-      this.part("more").hidden = !answer.more;
+      this.part("more").hidden = !answer.more || this.most < MOST_ROWS;
       this.show("Live");
       this.tell(fresh.length);
       if (fresh.length) this.region.dispatchEvent(new CustomEvent("live:rows", { bubbles: true }));

@@ -1,6 +1,7 @@
 """The live page: what comes is seen at once, by those alone whose it is, however many look."""
 
 import json
+import re
 import uuid
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -95,6 +96,17 @@ def test_a_row_that_became_visible_late_is_shown_and_none_twice(
     assert (late["count"], later["count"]) == (1, 1)
     assert "late" in str(late["rows"])
     assert "next" in str(later["rows"])
+
+
+def test_milliseconds_have_their_zeros(story: Story, at_once: None) -> None:
+    browser = sign_in(story.tenant.owner)
+    now = datetime.now(UTC)
+    at = now.replace(microsecond=7_000) - timedelta(seconds=2)
+
+    add_event(story, "early", age=(now - at).total_seconds())
+
+    (row,) = re.findall(r"<tr(?:(?!<tr).)*early", str(ask(browser)["rows"]), re.S)
+    assert re.findall(r'lv-ms">\.(\d+)<', row) == re.findall(r'datetime="[^"]*\.(\d+)[+-]', row)
 
 
 def test_a_postback_that_is_skipped_says_why(story: Story, at_once: None) -> None:

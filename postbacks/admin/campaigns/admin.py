@@ -15,6 +15,8 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import Case, Count, DecimalField, Q, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.health_columns import HEALTH_COLUMNS, HealthColumns, HealthList
 from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns
@@ -246,10 +248,7 @@ class CampaignAdmin(HealthColumns, LifecycleColumns, ArchivingAdmin):
         "Add a campaign once you have an app and a partner, so that installs can be credited to it."
     )
     list_display = [
-        "name",
-        "app",
-        "partner",
-        "links",
+        "named",
         "clicks",
         "impressions",
         "installs",
@@ -257,8 +256,8 @@ class CampaignAdmin(HealthColumns, LifecycleColumns, ArchivingAdmin):
         "events",
         "revenue",
         *HEALTH_COLUMNS,
-        "state",
     ]
+    export_columns = ("name", "app", "partner", "links", *list_display[1:], "state")
     list_select_related = ["app", "partner"]
     list_filter = [
         PeriodFilter,
@@ -302,6 +301,15 @@ class CampaignAdmin(HealthColumns, LifecycleColumns, ArchivingAdmin):
         for row in rows:
             row.figures = figures.get(row.pk, CampaignFigures())
             row.links = links.get(row.pk, 0)
+
+    @admin.display(description="name", ordering="name")
+    def named(self, row: Campaign) -> SafeString:
+        return format_html(
+            '<bdi>{}</bdi> <span class="cm-whose"><bdi>{}</bdi> · <bdi>{}</bdi></span>',
+            row.name,
+            row.app,
+            row.partner,
+        )
 
     @admin.display(description="links")
     def links(self, row: "_Figured") -> int:

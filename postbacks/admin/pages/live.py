@@ -166,7 +166,7 @@ def _row_html(seen: SeenRow, zone: ZoneInfo) -> SafeString:
     what = _postback_view(row) if isinstance(row, LivePostback) else _event_view(row)
     return format_html(
         '<tr class="lv-row lv-row--{}" data-key="{}"><td class="pl-time">'
-        '<time datetime="{}" title="{}">{}<span class="lv-ms">.{:03}</span></time></td>'
+        '<time datetime="{}" title="{}">{}<span class="lv-ms">.{}</span></time></td>'
         '<td><span class="pb-badge pb-badge--{}">{}</span>{}</td>'
         '<td class="pl-name"><a class="pb-link" href="{}">{}</a>{}'
         '<span class="pl-narrow">{}</span><span class="pl-narrow">{}</span></td>'
@@ -177,7 +177,7 @@ def _row_html(seen: SeenRow, zone: ZoneInfo) -> SafeString:
         local.isoformat(timespec="milliseconds"),
         wording.format_moment(local, to_seconds=True),
         f"{local:%H:%M:%S}",
-        local.microsecond // 1000,
+        f"{local.microsecond // 1000:03}",  # an escaped number is a text, and padded at its end
         what.tone,
         what.badge,
         _TEST_SEND if what.is_test else "",

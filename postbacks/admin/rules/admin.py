@@ -76,8 +76,8 @@ class CallbackRuleAdmin(HealthColumns, VersionedAdmin):
         "partner_name",
         "events",
         *HEALTH_COLUMNS,
-        "updated",
     ]
+    export_columns = (*list_display, "updated")
     list_fullwidth = True
     list_select_related = ["app", "partner"]
     list_filter = ["status", ("app", TenantRelatedFilter), ("partner", TenantRelatedFilter)]
