@@ -41,7 +41,7 @@ class CsvExportAdmin(theme.ModelAdmin):
 
     # Values for the file, by column, where the list shortens them.
     export_values: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
-    export_columns: ClassVar[Sequence[str]] = ()  # where the list has no room for all
+    export_columns: ClassVar[Sequence[Any]] = ()  # where the list has no room for all
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
