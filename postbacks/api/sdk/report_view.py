@@ -1,8 +1,10 @@
 """① What the doors have in common that take reports: one kind of key, answers in JSON alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -27,6 +29,9 @@ class AlwaysJson(BaseContentNegotiation):
         return renderer, str(renderer.media_type)
 
 
+_NEGOTIATOR: Final = AlwaysJson()
+
+
 class ReportView(RefusalLoggingView):
     """A view that devices and servers call with each event.
 
@@ -39,14 +44,25 @@ class ReportView(RefusalLoggingView):
     content_negotiation_class = AlwaysJson
 
     _allow = ""
+    _authenticators: Sequence[BaseAuthentication] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._allow = ", ".join(cls().allowed_methods)
+        cls._authenticators = cls().get_authenticators()
 
     @property
     def default_response_headers(self) -> dict[str, str]:
         return {"Allow": self._allow}
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Wrap a request. What only reads it is the same for all, and made once."""
+        return Request(
+            request,
+            authenticators=self._authenticators,
+            negotiator=_NEGOTIATOR,
+            parser_context={"view": self, "args": args, "kwargs": kwargs},
+        )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Find out who reports. Raises REST framework's exceptions."""
