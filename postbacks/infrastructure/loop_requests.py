@@ -36,10 +36,59 @@ class LoopRequest(greenlet):  # type: ignore[misc]  # greenlet is not typed
             self.parent.switch()
 
 
+class LoopTask(greenlet):  # type: ignore[misc]  # greenlet is not typed
+    """Runs what the loop does for many requests at once, one call after the other.
+
+    Where a call waits for a descriptor, the loop goes on with requests.
+    """
+
+    def __init__(self, loop: "Loop") -> None:
+        super().__init__()
+        self.loop = loop
+        self._call: Callable[[], None] | None = None
+
+    def begin(self, call: Callable[[], None]) -> None:
+        """Run a call until it ends or waits for the first time; for the loop alone."""
+        self._call = call
+        self._go_on()
+
+    def run(self) -> None:
+        """Run one call after the other; between them the loop goes on."""
+        while self._call is not None:
+            self._call()
+            self._call = None
+            self.parent.switch()
+
+    def wait(self, descriptor: int, events: int) -> None:
+        """Leave the call, within it, until a descriptor is ready for one of some events."""
+        self.loop.call_when_ready(descriptor, events, self._go_on)
+        self.parent.switch()
+
+    def _go_on(self) -> None:
+        self.switch()
+        self.loop.go_on()
+
+
 def running() -> LoopRequest | None:
     """Return the request that the loop runs at this place; None in a thread."""
     current = getcurrent()
     return current if isinstance(current, LoopRequest) else None
+
+
+def running_task() -> LoopTask | None:
+    """Return the task of the loop that runs at this place."""
+    current = getcurrent()
+    return current if isinstance(current, LoopTask) else None
+
+
+def gather() -> None:
+    """Go on when all requests that come in this turn of the loop have come as far.
+
+    Each step of one after the other is done sooner than all steps of each: what a step needs, of
+    code above all, stays in the processor's caches. In a thread nothing is waited for.
+    """
+    if (request := running()) is not None:
+        request.loop.gather(request)
 
 
 class LoopTurn:
@@ -65,7 +114,7 @@ class LoopTurn:
     def release(self) -> None:
         """Let the request go on with the next `wake`; for any thread."""
         self._is_free = True
-        self._request.loop.released.append(self)
+        self._request.loop.released.append(self.go_on)
 
     @property
     def loop(self) -> "Loop":
@@ -90,16 +139,25 @@ class Loop:
     """The requests that the loop of this process has begun; `wake` ends its wait, from any thread.
 
     One turn of the loop begins what has come and goes on with what has been released.
+    `call_when_ready` has a function called once a descriptor is ready for one of some events, of
+    `selectors`; not every loop can do that.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self.released: deque[LoopTurn] = deque()
+    def __init__(
+        self,
+        wake: Callable[[], None],
+        call_when_ready: Callable[[int, int, Callable[[], None]], None] | None = None,
+    ) -> None:
+        self.released: deque[Callable[[], None]] = deque()
+        self.waits_for_descriptors = call_when_ready is not None
+        self.call_when_ready = call_when_ready or _refuse_to_wait
+        self.begun = 0  # requests, in this turn
         self._wake = wake
         self._is_woken = False
         self._waiting: dict[LoopTurn, None] = {}
         self._at_end: dict[Callable[[], None], None] = {}
-        self._begun = 0
         self._idle: list[LoopRequest] = []
+        self._gathered: list[LoopRequest] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -110,8 +168,8 @@ class Loop:
         runner.loop, runner.call = self, request
         runner.gr_context = None  # no request sees what one before it has set
         runner.switch()
-        self._begun += 1
-        if self._begun >= MOST_OF_A_TURN:
+        self.begun += 1
+        if self.begun >= MOST_OF_A_TURN:
             self.end_turn()
 
     def keep(self, ended: LoopRequest) -> bool:
@@ -128,8 +186,10 @@ class Loop:
         del self._waiting[turn]
 
     def wake(self) -> None:
-        """Have the loop go on with what was released; for any thread."""
-        if self.released and not self._is_woken:
+        """Have the loop go on with what was released, as it does after a task; for any thread."""
+        task = running_task()
+        is_told = task is not None and task.loop is self
+        if self.released and not (self._is_woken or is_told):
             self._is_woken = True
             self._wake()
 
@@ -137,19 +197,35 @@ class Loop:
         """Go on with what was released."""
         self._is_woken = False
         while self.released:
-            self.released.popleft().go_on()
+            self.released.popleft()()
 
     def end_waits(self, now: float) -> None:
         """Go on with the requests that have waited for too long."""
         for turn in [turn for turn in self._waiting if turn.is_over(now)]:
             turn.go_on()
 
+    def gather(self, request: LoopRequest) -> None:
+        """Leave a request until the end of this turn, when all others have come as far."""
+        self._gathered.append(request)
+        self.at_end_of_turn(self._go_on_with_gathered)
+        request.parent.switch()
+
+    def _go_on_with_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for request in gathered:
+            request.switch()
+
     def at_end_of_turn(self, call: Callable[[], None]) -> None:
         """Call once at the end of this turn: what many requests need done is done once for all."""
         self._at_end[call] = None
 
     def end_turn(self) -> None:
-        self._begun = 0
-        calls, self._at_end = self._at_end, {}
-        for call in calls:
-            call()
+        self.begun = 0
+        while self._at_end:
+            calls, self._at_end = self._at_end, {}
+            for call in calls:
+                call()
+
+
+def _refuse_to_wait(_descriptor: int, _events: int, _call: Callable[[], None]) -> None:
+    raise NotImplementedError("This loop waits for no descriptors.")

@@ -3,27 +3,30 @@
 A commit costs as much for one event as for a hundred, and so does a round trip. The first request
 to come writes; those that come meanwhile wait, and the first of them then writes for all of these.
 Nobody waits for a timer, and nobody is answered before the commit. Requests that the web server's
-loop runs never write: a thread of their own does it for them and for all others that wait.
+loop runs never write: the loop does it for them and for all others that wait, between requests, or
+a thread where a connection has to be opened first.
 """
 
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Final, Generic, TypeVar, cast
 
 from django.db import Error as DatabaseError
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from psycopg import Cursor
 
 from apps_registry.tenancy import SET_TENANT, current_organization
 from postbacks.infrastructure import loop_requests
 from postbacks.infrastructure.database import stalls
+from postbacks.infrastructure.database.loop_sessions import LoopSession
 from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.prepared import one_round_trip
-from postbacks.infrastructure.loop_requests import LoopTurn
+from postbacks.infrastructure.loop_requests import Loop, LoopTurn
 from postbacks.web.middleware import renew_closed_connections
 
 logger = logging.getLogger(__name__)
@@ -62,8 +65,9 @@ class GroupCommit(Generic[W, R]):
         self._lock = Lock()
         self._waiting: deque[_Entry[W, R]] = deque()
         self._is_writing = False
-        self._calls: SimpleQueue[None] = SimpleQueue()
+        self._calls: SimpleQueue[Loop] = SimpleQueue()
         self._writer: Thread | None = None
+        self._session: LoopSession | None = None
 
     def commit(self, work: W) -> R:
         """Return the result of one piece of work, once it is committed.
@@ -82,7 +86,7 @@ class GroupCommit(Generic[W, R]):
             is_first, self._is_writing = not self._is_writing, True
             entry.leads = is_first and request is None
         if is_first and request is not None:
-            request.loop.at_end_of_turn(self._call_writer)
+            request.loop.at_end_of_turn(partial(self._write_for_loop, request.loop))
         if not entry.leads:
             self._wait(entry)
         if entry.leads and entry.outcome is None:
@@ -103,7 +107,7 @@ class GroupCommit(Generic[W, R]):
                 raise BusyError("Earlier events are still being stored.")
         raise OperationalError("The commit does not end; it may have been stored.")
 
-    def _lead(self) -> None:
+    def _lead(self, *, lend_to: Loop | None = None) -> None:
         """Write for all that wait, the leader among them, and hand the turn on."""
         with self._lock:
             group = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
@@ -111,6 +115,8 @@ class GroupCommit(Generic[W, R]):
             outcomes = self._outcomes([entry.work for entry in group]) if group else []
             for entry, outcome in zip(group, outcomes, strict=True):
                 entry.outcome = outcome
+            if lend_to is not None:
+                self._lend_connection(lend_to)
         finally:
             self._hand_on(group)
 
@@ -131,36 +137,59 @@ class GroupCommit(Generic[W, R]):
         return [outcome for work in works for outcome in self._outcomes([work])]
 
     def _hand_on(self, group: Sequence[_Entry[W, R]]) -> None:
-        loop = None
+        loops = set()
         with self._lock:
             for entry in group:
                 if entry.outcome is None:  # this thread is being ended
                     entry.outcome = OperationalError("The process ends; send it again.")
                 entry.turn.release()
-                loop = entry.turn.loop if isinstance(entry.turn, LoopTurn) else loop
+                if isinstance(entry.turn, LoopTurn):
+                    loops.add(entry.turn.loop)
             next_entry = self._waiting[0] if self._waiting else None
             self._is_writing = next_entry is not None
-            if next_entry is not None and not isinstance(next_entry.turn, LoopTurn):
+            if next_entry is None:
+                pass
+            elif isinstance(next_entry.turn, LoopTurn):
+                loop = next_entry.turn.loop
+                loops.add(loop)
+                call = partial(self._write_for_loop, loop)
+                loop.released.append(partial(loop.at_end_of_turn, call))
+            else:
                 next_entry.leads = True
                 next_entry.turn.release()
-        if next_entry is not None and not next_entry.leads:
-            self._call_writer()
-        if loop is not None:
+        for loop in loops:
             loop.wake()  # after all of them, for it would take the processor from this thread
 
-    def _call_writer(self) -> None:
-        """Have the thread write that does it for requests of the loop."""
+    def _write_for_loop(self, loop: Loop) -> None:
+        """Write in the loop; or have a thread do it, which then lends the loop its connection."""
+        session = self._session
+        if session is not None and not (session.loop is loop and session.is_usable()):
+            session.close()
+            session = self._session = None
+        if session is not None:
+            session.run(self._lead_within_seconds)
+            return
         if self._writer is None:
             self._writer = Thread(target=self._write_when_called, name="commits", daemon=True)
             self._writer.start()
-        self._calls.put(None)
+        self._calls.put(loop)
 
     def _write_when_called(self) -> None:
         while True:
-            self._calls.get()
+            loop = self._calls.get()
             renew_closed_connections()
-            with stalls.not_for_ever():
-                self._lead()
+            self._lead_within_seconds(lend_to=loop)
+
+    def _lead_within_seconds(self, *, lend_to: Loop | None = None) -> None:
+        with stalls.not_for_ever():
+            self._lead(lend_to=lend_to)
+
+    def _lend_connection(self, loop: Loop) -> None:
+        """Leave this thread's connection to the loop; the thread opens another when it needs it."""
+        session = connection.connection
+        if loop.waits_for_descriptors and session is not None and not session.closed:
+            self._session = LoopSession(loop, connections[connection.alias])
+            del connections[connection.alias]
 
 
 def _copy(error: Exception) -> Exception:

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -78,7 +78,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self._of_thread = threading.local()
         self._may_wait = threading.BoundedSemaphore(max(1, self.cfg.threads // 2))
         self._keepalive: int = self.cfg.keepalive  # which gunicorn looks up slowly
-        self._loop = Loop(lambda: self.method_queue.defer(self._loop.go_on))
+        self._loop = Loop(lambda: self.method_queue.defer(self._loop.go_on), self._call_when_ready)
         # TLS, HTTP/2 and a proxy's line come before or in place of what is read here.
         self._is_patient = (
             not self.cfg.is_ssl
@@ -320,9 +320,20 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         self._finish(conn, is_kept=not answer.is_last)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Run one turn of the loop."""
+        """Run one turn of the loop: what has come meanwhile belongs to it, and shares a commit."""
         super().wait_for_and_dispatch_events(min(timeout, _LOOK_SECONDS) if self._loop else timeout)
+        begun = 0
+        while self._loop.begun > begun:
+            begun = self._loop.begun
+            super().wait_for_and_dispatch_events(0)
         self._loop.end_turn()
+
+    def _call_when_ready(self, descriptor: int, events: int, call: Callable[[], None]) -> None:
+        def ready(_descriptor: int) -> None:
+            self.poller.unregister(descriptor)
+            call()
+
+        self.poller.register(descriptor, events, ready)
 
     def _give_to_thread(self, arriving: Arriving) -> None:
         """Give a request to a thread, which reads it from memory."""

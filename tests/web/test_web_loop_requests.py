@@ -2,6 +2,7 @@
 
 import json
 import re
+import selectors
 import signal
 import socket
 import subprocess
@@ -10,10 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from queue import SimpleQueue
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from gunicorn.config import Config
 from gunicorn.http import wsgi
 from gunicorn.http.message import Request
@@ -314,6 +316,22 @@ def test_what_is_plain_is_read_as_gunicorn_reads_it(name: str, client: tuple[str
     }
 
 
+def test_a_head_that_comes_again_is_read_with_its_own_body() -> None:
+    reader = PlainReader(Config(), CLIENT, SERVER)
+    head = request_of("POST", "/api/v1/events", b"{}", "X-Note: one", close=False)[:-2]
+    first = reader.read(head, b"{}")
+    assert first is not None
+    first["HTTP_X_NOTE"] = "changed by an application"
+
+    second = reader.read(head, b"[]")
+    other = reader.read(head.replace(b"one", b"two"), b"{}")
+
+    assert second is not None
+    assert other is not None
+    assert (second["wsgi.input"].read(), second["HTTP_X_NOTE"]) == (b"[]", "one")
+    assert other["HTTP_X_NOTE"] == "two"
+
+
 @pytest.mark.parametrize("name", NOT_READ)
 def test_what_is_unusual_is_left_to_gunicorn(name: str) -> None:
     head, mark, body = NOT_READ[name].partition(b"\r\n\r\n")
@@ -336,7 +354,11 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self.loop = Loop(lambda: self._calls.put(self.loop.go_on))
+        self._poller = selectors.DefaultSelector()
+        self._told, self._tell = socket.socketpair()
+        self._poller.register(self._told, selectors.EVENT_READ, self._run_called)
+        self._goes_on = True
+        self.loop = Loop(lambda: self._call(self.loop.go_on), self._call_when_ready)
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> "LoopThread":
@@ -344,8 +366,10 @@ class LoopThread:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._calls.put(None)
+        self._call(None)
         self._thread.join(30)
+        for each in (self._poller, self._told, self._tell):
+            each.close()
 
     def run(self, request: Callable[[], object]) -> "SimpleQueue[object]":
         """Begin a request, and return where its result will be."""
@@ -357,17 +381,36 @@ class LoopThread:
             except (Exception, NeedsThread) as error:  # noqa: BLE001  # the test looks at it
                 results.put(error)
 
-        self._calls.put(lambda: self.loop.run(keep_result))
+        self._call(lambda: self.loop.run(keep_result))
         return results
+
+    def _call(self, call: Callable[[], object] | None) -> None:
+        self._calls.put(call)
+        self._tell.send(b".")
 
     def _run(self) -> None:
         keep_loop_from_database()
-        while call := self._calls.get():
-            call()
+        while self._goes_on:
+            for key, _events in self._poller.select():
+                key.data()
             self.loop.end_turn()
 
+    def _run_called(self) -> None:
+        self._told.recv(1)
+        if call := self._calls.get():
+            call()
+        else:
+            self._goes_on = False
+
+    def _call_when_ready(self, descriptor: int, events: int, call: Callable[[], None]) -> None:
+        def ready() -> None:
+            self._poller.unregister(descriptor)
+            call()
+
+        self._poller.register(descriptor, events, ready)
+
     def end_waits(self, now: float) -> None:
-        self._calls.put(lambda: self.loop.end_waits(now))
+        self._call(lambda: self.loop.end_waits(now))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -382,6 +425,78 @@ def test_what_would_wait_for_the_database_is_left_to_a_thread(tenant: make.Tenan
     receipt, *refusals = errors
     assert getattr(receipt, "accepted", receipt) == 1  # written by the thread of commits
     assert [type(refusal) for refusal in refusals] == [NeedsThread] * 2
+
+
+def _backend_of_loop(thread: LoopThread) -> int:
+    session = recording._commits._session
+    assert session is not None
+    assert session.loop is thread.loop
+    return int(session._database.connection.info.backend_pid)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_loop_stores_events_itself_and_goes_on_while_postgresql_works(
+    tenant: make.Tenant,
+) -> None:
+    with LoopThread() as thread:
+        first = thread.run(lambda: events.record(tenant, events.event())).get(timeout=30)
+        backend = _backend_of_loop(thread)
+        with database.superuser().transaction():
+            database.superuser().execute("LOCK TABLE event_key IN SHARE MODE")  # nobody can write
+            waiting = [thread.run(lambda: events.record(tenant, events.event())) for _ in range(3)]
+            database.wait_for_a_lock()
+            late = [thread.run(lambda: events.record(tenant, events.event())) for _ in range(3)]
+            wrong = thread.run(lambda: events.record(tenant, events.event(revenue="much")))
+            refused = wrong.get(timeout=30)  # which needs no commit
+            wait_until(lambda: len(recording._commits._waiting) > 0)
+            assert all(each.empty() for each in (*waiting, *late))
+        receipts = [first, *(each.get(timeout=30) for each in (*waiting, *late))]
+        assert _backend_of_loop(thread) == backend
+
+    assert [getattr(each, "accepted", each) for each in receipts] == [1] * 7
+    assert len(getattr(refused, "rejected", ())) == 1
+    with tenant_of(tenant.organization.pk):
+        assert Event.objects.count() == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_loop_has_lost_is_opened_again_by_a_thread(
+    tenant: make.Tenant,
+) -> None:
+    def record() -> object:
+        return thread.run(lambda: events.record(tenant, events.event())).get(timeout=30)
+
+    with LoopThread() as thread:
+        receipts = [record(), record()]
+        before = _backend_of_loop(thread)
+        database.superuser().execute("SELECT pg_terminate_backend(%s)", [before])
+        wait_until(lambda: not recording._commits._session.is_usable())  # type: ignore[union-attr]
+        receipts += [record(), record()]
+        after = _backend_of_loop(thread)
+
+    assert [getattr(each, "accepted", each) for each in receipts] == [1] * 4
+    assert after != before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_of_a_group_that_postgresql_refuses_is_refused_alone_in_the_loop_too(
+    tenant: make.Tenant,
+) -> None:
+    with LoopThread() as thread:
+        thread.run(lambda: events.record(tenant, events.event())).get(timeout=30)
+        with database.superuser().transaction():
+            database.superuser().execute("LOCK TABLE event_key IN SHARE MODE")
+            begun = thread.run(lambda: events.record(tenant, events.event()))
+            database.wait_for_a_lock()
+            good = thread.run(lambda: events.record(tenant, events.event()))
+            nobody = replace(events.reporter(tenant), app_id=0)  # an app that is not there
+            body = json.dumps(events.event()).encode()
+            bad = thread.run(lambda: recording.record_events(body, encoding="", reporter=nobody))
+            wait_until(lambda: len(recording._commits._waiting) == 2)
+        results = [each.get(timeout=30) for each in (begun, good, bad)]
+
+    assert [getattr(each, "accepted", each) for each in results[:2]] == [1, 1]
+    assert isinstance(results[2], IntegrityError), results[2]
 
 
 def test_a_call_that_a_thread_repeats_is_counted_once() -> None:

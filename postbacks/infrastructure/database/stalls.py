@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Lock, Thread, get_ident
+from threading import Lock, Thread
 from typing import Any, Final
 
 import psycopg
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from greenlet import getcurrent, greenlet
 from psycopg.pq import TransactionStatus
 
 from postbacks.infrastructure.loop_requests import NeedsThread, running
@@ -51,7 +52,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.waits: dict[int, _Wait] = {}
+        self.waits: dict[greenlet, _Wait] = {}  # of which each thread has one, and its tasks
         self.away_until = 0.0
         self._process = 0
 
@@ -120,23 +121,23 @@ def not_for_ever_in_page() -> Iterator[None]:
 @contextmanager
 def _watched(wait: _Wait) -> Iterator[None]:
     _watch.begin()
-    thread = get_ident()
+    waiting = getcurrent()
     with _watch.lock:
-        outer = _watch.waits.get(thread)  # of a page whose view has a limit of its own
-        _watch.waits[thread] = wait
+        outer = _watch.waits.get(waiting)  # of a page whose view has a limit of its own
+        _watch.waits[waiting] = wait
     try:
         yield
     finally:
         with _watch.lock:
             if outer is None:
-                del _watch.waits[thread]
+                del _watch.waits[waiting]
             else:
-                _watch.waits[thread] = outer
+                _watch.waits[waiting] = outer
 
 
 def restart_wait() -> None:
     """Begin to count this thread's wait anew: PostgreSQL has answered, or is asked now."""
-    wait = _watch.waits.get(get_ident())
+    wait = _watch.waits.get(getcurrent())
     if wait is not None:
         wait.restart()
 

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure import loop_requests
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.metrics import Counter
 from postbacks.intake.events.body import BodyError, read_events
@@ -69,6 +70,7 @@ def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
     Raises BodyError when the whole request is refused, and Django's OperationalError when the
     database is away; in both cases nothing was stored.
     """
+    loop_requests.gather()
     source = EventSource.SERVER if reporter.is_server else EventSource.SDK
     is_large = len(body) > SMALL_BODY_BYTES
     with _one_is_read if is_large else nullcontext():
