@@ -1,8 +1,11 @@
 """A partner's list beside what was sent to it: what of both sides the other one lacks, and why."""
 
 import base64
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +15,13 @@ from django.test.utils import CaptureQueriesContext
 
 from apps_registry.models import Partner, TrackingLink
 from apps_registry.tenancy import tenant as tenant_of
+from postbacks.callbacks.currency.ecb import DayOfRates
+from postbacks.callbacks.currency.stored_rates import store_rates
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Discrepancy, DiscrepancyLine, Postback
 from postbacks.rulebook import discrepancies
 from tests import make
+from tests.admin.pages import sign_in
 from tests.api.calling import owner_of, report
 from tests.database import as_role
 from tests.touches import make_network, touch
@@ -175,6 +181,31 @@ def test_transactions_come_with_their_money(scene: Scene) -> None:
     assert (rows["T-2"]["amount"], rows["T-2"]["our_amount"]) == ("9", "10")
     assert [rows[key]["amounts_differ"] for key in ("T-1", "T-2", "T-3")] == [False, True, False]
     assert "date: column 1 (“Datum”)" in done["readings"]
+
+
+def test_money_is_added_up_in_the_organizations_currency_by_the_rates_of_that_day(
+    scene: Scene,
+) -> None:
+    today = datetime.now(UTC).date()
+    with as_role(roles.WORKER):
+        store_rates([DayOfRates(today, {"EUR": Decimal("1.25")})], known_after=-86_400)
+    scene.purchase("T-1", "c-1", "10.00")
+    decide_all()
+    scene.end("T-1", "delivered", last_status_code=200)
+    owner_of(scene.made).patch("organization", {"currency": "EUR"})
+
+    done = compare(scene, text="transaction,amount,currency\nT-1,5.00,EUR\nT-2,10.00,USD\n")
+    unknown = compare(scene, text="transaction,amount,currency\nT-1,5.00,XAU\n")
+    with tenant_of(scene.made.organization.pk):
+        job = Discrepancy.objects.get(public_id=done["id"])
+    shown = sign_in(scene.made.owner).get(f"/admin/postbacks/discrepancy/{job.pk}/change/")
+
+    assert (done["currency"], done["their_total"]) == ("EUR", "13.00")
+    assert done["our_totals"] == {"sent": "8.00"}
+    assert unknown["their_total"] is None
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", unescape(shown.content.decode())))
+    assert "10.00 USD together 8.00 EUR" in text
+    assert re.search(r"Amounts of the list: .* together 13\.00 EUR", text)
 
 
 def test_ids_of_postbacks_and_events_are_known_in_any_spelling(scene: Scene) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -33,9 +33,8 @@ _EVERY = 3.0
 _RATE, _BATCH = 200, 10
 _WARM_UP_SECONDS = 10.0
 _GOAL = 0.5  # of a core
-_SESSIONS = "live pages"
 _TICKS = os.sysconf("SC_CLK_TCK")
-_SESSION_PIDS = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
+_SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'web'"
 
 
 def main() -> None:
@@ -69,7 +68,8 @@ def _say(text: str) -> None:
 def _measure(stage: Any, pages: int, seconds: float) -> None:
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", f"--bind=127.0.0.1:{port}"]
-    stage.children.start("pages", command, {**os.environ, "PGAPPNAME": _SESSIONS})
+    others = _sessions(stage)  # of the server that takes the events
+    stage.children.start("pages", command, os.environ)
     cookie = _sign_in(stage.account.owner)
     stopped = threading.Event()
     pollers = [
@@ -84,9 +84,9 @@ def _measure(stage: Any, pages: int, seconds: float) -> None:
         time.sleep(5 + _WARM_UP_SECONDS)
         for poller in pollers:
             poller.waits.clear()
-        before, started = _processor(stage), time.monotonic()
+        before, started = _processor(stage, others), time.monotonic()
         time.sleep(seconds)
-        after, took = _processor(stage), time.monotonic() - started
+        after, took = _processor(stage, others), time.monotonic() - started
         waits = [wait for poller in pollers for wait in poller.waits]
     rows = sum(poller.rows for poller in pollers)
     failures = [poller.failure for poller in pollers if poller.failure]
@@ -137,7 +137,11 @@ class _Poller:
         while not stopped.wait(max(0.0, self._next_at - time.monotonic())):
             begun = time.monotonic()
             try:
-                self._ask()
+                try:
+                    self._ask()
+                except RemoteDisconnected:  # it was idle for long: browsers ask again, too
+                    self._connection.close()
+                    self._ask()
             except (OSError, ValueError) as error:
                 self.failure = repr(error)
                 self._connection.close()
@@ -171,7 +175,12 @@ def _report(side: Any, stopped: threading.Event) -> None:
             client.send(json.dumps(events).encode(), events=_BATCH)
 
 
-def _processor(stage: Any) -> tuple[float, float]:
+def _sessions(stage: Any) -> set[int]:
+    with psycopg.connect(stage.server.admin_conninfo(DATABASE)) as superuser:
+        return {pid for (pid,) in superuser.execute(_SESSIONS)}
+
+
+def _processor(stage: Any, others: set[int]) -> tuple[float, float]:
     """Return the processor seconds of the pages' web server, and of its PostgreSQL sessions."""
     leader = stage.children.pid("pages")
     web = sum(
@@ -179,9 +188,7 @@ def _processor(stage: Any) -> tuple[float, float]:
         for process in Path("/proc").iterdir()
         if process.name.isdigit() and _group(int(process.name)) == leader
     )
-    with psycopg.connect(stage.server.admin_conninfo(DATABASE)) as superuser:
-        sessions = superuser.execute(_SESSION_PIDS, [_SESSIONS]).fetchall()
-    return web, sum(_seconds(pid) for (pid,) in sessions)
+    return web, sum(map(_seconds, _sessions(stage) - others))
 
 
 def _stat(pid: int) -> list[str]:

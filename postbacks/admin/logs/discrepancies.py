@@ -1,8 +1,9 @@
 """Discrepancies in the admin: a partner's list is pasted or uploaded, compared, read by line."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -38,6 +39,7 @@ from postbacks.models import (
     WorkerHeartbeat,
 )
 from postbacks.rulebook import discrepancies
+from postbacks.rulebook.converted_money import MoneyConverter, organization_currency
 from postbacks.rulebook.discrepancies import ComparisonRequest, DiscrepancyRefusedError
 from postbacks.values.partner_lists import (
     MOST_BYTES,
@@ -171,12 +173,21 @@ class DiscrepancyListFilter(LogFilter):
 
 
 @dataclass(frozen=True, slots=True)
+class MoneyView:
+    """Amounts by currency and, where one is not the organization's, what they are in that."""
+
+    amounts: Sequence[tuple[str, str]]
+    converted: str = ""
+    has_no_rate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeRow:
     """One outcome of a comparison: how many lines, our money, and the address of the lines."""
 
     outcome: DiscrepancyOutcome
     count: int
-    money: Sequence[tuple[str, str]]
+    money: MoneyView
     address: str
     is_chosen: bool
 
@@ -223,7 +234,7 @@ class LineRow:
         return reverse(f"admin:postbacks_{name}_changelist") + f"?q={self.line.sdk_event_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DiscrepancyView:
     """A comparison as its page and the list show it."""
 
@@ -270,7 +281,7 @@ class DiscrepancyView:
             OutcomeRow(
                 outcome,
                 job.counts.get(outcome, 0),
-                sorted(job.our_money.get(outcome, {}).items()),
+                self._money(job.our_money.get(outcome, {})),
                 f"{address}?outcome={outcome}",
                 self.chosen == outcome,
             )
@@ -278,9 +289,20 @@ class DiscrepancyView:
         ]
 
     @property
-    def their_money(self) -> Sequence[tuple[str, str]]:
-        """Return currencies and amounts."""
-        return sorted(self.discrepancy.their_money.items())
+    def their_money(self) -> MoneyView:
+        return self._money(self.discrepancy.their_money)
+
+    def _money(self, amounts: Mapping[str, str]) -> MoneyView:
+        converter = self._converter
+        if not converter.needs_conversion(amounts):
+            return MoneyView(sorted(amounts.items()))
+        total = converter.total(amounts)
+        converted = "" if total is None else f"{total:f} {converter.currency}"
+        return MoneyView(sorted(amounts.items()), converted, has_no_rate=total is None)
+
+    @cached_property
+    def _converter(self) -> MoneyConverter:
+        return MoneyConverter.of(self.discrepancy, organization_currency())
 
     @property
     def about(self) -> list[Pair]:

@@ -2,10 +2,12 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from django.http import Http404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -25,6 +27,7 @@ from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
 from postbacks.models import Discrepancy, DiscrepancyLine, DiscrepancyOutcome, JobStatus
 from postbacks.rulebook import discrepancies
+from postbacks.rulebook.converted_money import MoneyConverter, organization_currency
 from postbacks.rulebook.discrepancies import ComparisonRequest, DiscrepancyRefusedError
 from postbacks.values.partner_lists import UnreadableListError, decode
 
@@ -100,6 +103,12 @@ class DiscrepancySerializer(serializers.ModelSerializer):
         child=serializers.DictField(child=serializers.CharField()),
         help_text="The revenue of our events, by outcome and currency.",
     )
+    currency = serializers.SerializerMethodField(help_text="The organization's, of the totals.")
+    their_total = serializers.SerializerMethodField(
+        help_text="All of `their_money` in that currency, by the rates of the day when the "
+        "comparison began; null without a rate for all of it."
+    )
+    our_totals = serializers.SerializerMethodField(help_text="Likewise, by outcome.")
     failure = serializers.CharField(help_text="Why it failed, empty if it did not.")
     without_id = serializers.IntegerField(
         help_text="Sent postbacks that carry no such ID, so that the list can't name them."
@@ -115,10 +124,39 @@ class DiscrepancySerializer(serializers.ModelSerializer):
         fields = (
             *("id", "partner", "event_name", "status", "total", "done", "percent", "id_kind"),
             *("readings", "remarks", "counts", "differing_amounts", "their_money", "our_money"),
-            *("without_id", "failure", "since", "until", "asked_by", "created_at", "finished_at"),
+            *(
+                "currency",
+                "their_total",
+                "our_totals",
+                "without_id",
+                "failure",
+                "since",
+                "until",
+                "asked_by",
+                "created_at",
+                "finished_at",
+            ),
             "expires_at",
         )
         read_only_fields = fields
+
+    @cached_property
+    def _currency(self) -> str:
+        return organization_currency()
+
+    def get_currency(self, row: Discrepancy) -> str:
+        return self._currency
+
+    def get_their_total(self, row: Discrepancy) -> str | None:
+        return self._total(row, row.their_money)
+
+    @extend_schema_field(serializers.DictField(child=serializers.CharField(allow_null=True)))
+    def get_our_totals(self, row: Discrepancy) -> dict[str, str | None]:
+        return {outcome: self._total(row, money) for outcome, money in row.our_money.items()}
+
+    def _total(self, row: Discrepancy, money: Mapping[str, str]) -> str | None:
+        total = MoneyConverter.of(row, self._currency).total(money)
+        return None if total is None else f"{total:f}"
 
 
 class DiscrepancyLineSerializer(serializers.ModelSerializer):
