@@ -25,7 +25,7 @@ from postbacks.delivery.dead_pumps import is_gone, return_claims_of_dead_pumps
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.processes import die_with_parent
 from postbacks.models.heartbeats import CLUSTER, Heartbeat, WorkerHeartbeat
-from postbacks.worker import tasks
+from postbacks.worker import task_queue, tasks
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Supervisor:
             name__startswith=f"{self.name}:", claims__isnull=True
         ).delete()
         return_claims_of_dead_pumps()  # ours, if this is a restart
-        tasks.drop_waiting_tasks(cluster=self.name)
+        task_queue.drop_waiting_tasks(cluster=self.name)
         self._enqueued_at = {}
         self._forgive_silence()
         self._cluster = subprocess.Popen(
@@ -114,7 +114,7 @@ class Supervisor:
         for periodic in tasks.PERIODIC:
             every = periodic.every.total_seconds()
             if self._is_time_for(periodic.task, every=every) and periodic.is_needed():
-                tasks.enqueue(periodic.task, cluster=self.name)
+                task_queue.enqueue(periodic.task, cluster=self.name)
         beats = WorkerHeartbeat.latest(f"{self.name}:")
         for slot in range(settings.PUMPS):
             self._watch_pump(
@@ -160,7 +160,7 @@ class Supervisor:
 
     def _start_pump(self, slot: int) -> None:
         if self._is_time_for(f"pump:{slot}", every=REPLACE_SECONDS):
-            tasks.enqueue("run_pump", slot, cluster=self.name)
+            task_queue.enqueue("run_pump", slot, cluster=self.name)
 
     def _is_time_for(self, task: str, *, every: float) -> bool:
         """Tell whether a task was last enqueued so many seconds ago, and note that it is now."""

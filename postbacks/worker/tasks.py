@@ -6,19 +6,14 @@ supervisor enqueues again what gives no sign of life.
 
 import functools
 import logging
-import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.db import connection, transaction
-from django_q.brokers import get_broker
-from django_q.tasks import async_task
 from redis import RedisError
 
 from apps_registry.audit.actors import SYSTEM, acting_as
@@ -42,7 +37,6 @@ from postbacks.delivery.shares import Speeds
 from postbacks.delivery.wakeups import SharedNotifications
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
-from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import exempt_loaded_objects, is_running
 from postbacks.infrastructure.rate_limits import limiter
 from postbacks.insights import (
@@ -60,6 +54,8 @@ from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat, wake_pumps
 from postbacks.privacy import device_marks, erasure, retention
 from postbacks.rulebook import discrepancies, dry_run, held_postbacks, replaying, saving
 from postbacks.rulebook.test_sender import TestSender
+from postbacks.worker.slots import Seat, exclusive
+from postbacks.worker.task_queue import enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +69,6 @@ _FOLD_SECONDS = 5.0
 _ALERT_SECONDS = 3.0
 _APART_SECONDS = 0.5  # of processor time
 _TIDY_SECONDS = 60.0
-_PUMP_TIMEOUT = 24 * 3600
 _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
 _LONG_WORK_SLOT = -3
@@ -81,7 +76,6 @@ _APART_SLOT = -4
 _FIGURES_SLOT = -5
 _ALERTS_SLOT = -6
 _NOTICES_SLOT = -7
-_SESSION_ENDS_SECONDS = 10.0  # until PostgreSQL has certainly ended one that was broken off
 _SPEEDS: Speeds = {}  # of lanes, for the next pump of this process
 
 
@@ -152,7 +146,7 @@ def decide_apart(organization_id: int) -> None:
 
     One at a time, and not for long: the other worker of short tasks is left.
     """
-    with _exclusive(_APART_SLOT) as is_ours:
+    with exclusive(_APART_SLOT) as is_ours:
         if is_ours:
             pipeline.decide_apart(organization_id, _APART_SECONDS)
             wake_pumps()
@@ -258,7 +252,7 @@ def ask_apple() -> None:
     """Ask Apple about the installs that are due, for at most as long as a short task may take."""
     until = time.monotonic() + _ASK_APPLE_SECONDS
     with (
-        _exclusive(_APPLE_SLOT) as is_ours,  # two of them would leave no worker for anything else
+        exclusive(_APPLE_SLOT) as is_ours,  # two of them would leave no worker for anything else
         open_transport() as transport,
     ):
         while (
@@ -271,7 +265,7 @@ def ask_apple() -> None:
 
 def move_queued() -> None:
     """Move queued postbacks of saved rules to their lane; leftovers wait for the next run."""
-    with _exclusive(_MOVE_SLOT) as is_ours:
+    with exclusive(_MOVE_SLOT) as is_ours:
         if is_ours:
             saving.move_queued(_MOVE_SECONDS)
 
@@ -290,28 +284,28 @@ def work_on_replays() -> None:
 
 def work_on_dry_runs() -> None:
     """Do a dry run; one at a time, so that the other worker of short tasks is left."""
-    with _exclusive(_LONG_WORK_SLOT) as is_ours:
+    with exclusive(_LONG_WORK_SLOT) as is_ours:
         if is_ours:
             dry_run.work(show_life=beat)
 
 
 def fold_figures() -> None:
     """Fold what was counted since the last minute; one at a time, for its rows are the figures'."""
-    with _exclusive(_FIGURES_SLOT) as is_ours:
+    with exclusive(_FIGURES_SLOT) as is_ours:
         if is_ours:
             figure_changes.fold(_FOLD_SECONDS)
 
 
 def judge_alerts() -> None:
     """Judge organizations' alerts in turn; leftovers wait for the next run."""
-    with acting_as(SYSTEM), _exclusive(_ALERTS_SLOT) as is_ours:
+    with acting_as(SYSTEM), exclusive(_ALERTS_SLOT) as is_ours:
         if is_ours:
             alert_evaluation.work(_ALERT_SECONDS)
 
 
 def send_alert_notices() -> None:
     """Send what alerts tell people and programs."""
-    with _exclusive(_NOTICES_SLOT) as is_ours, open_transport() as transport:
+    with exclusive(_NOTICES_SLOT) as is_ours, open_transport() as transport:
         if is_ours:  # two of them would leave no worker for anything else
             alert_sending.work(transport, _ALERT_SECONDS)
 
@@ -320,7 +314,7 @@ def work_on_exports() -> None:
     """Write at one export's file; no dry run is done meanwhile, for the same reason."""
     with (
         acting_as(SYSTEM),
-        _exclusive(_LONG_WORK_SLOT) as is_ours,
+        exclusive(_LONG_WORK_SLOT) as is_ours,
         open_transport() as transport,
     ):
         if is_ours:
@@ -329,7 +323,7 @@ def work_on_exports() -> None:
 
 def work_on_discrepancies() -> None:
     """Compare a partner's list, likewise."""
-    with acting_as(SYSTEM), _exclusive(_LONG_WORK_SLOT) as is_ours:
+    with acting_as(SYSTEM), exclusive(_LONG_WORK_SLOT) as is_ours:
         if is_ours:
             discrepancies.work(show_life=beat)
 
@@ -374,21 +368,6 @@ PERIODIC = (
 )
 
 
-def enqueue(task: str, *arguments: int, cluster: str) -> None:
-    """Have a worker of the cluster run a task of this module.
-
-    A pump may outlast its time while it can't hand on: its heartbeat, and not the clock, tells
-    that it hangs.
-    """
-    timeout = {"timeout": _PUMP_TIMEOUT} if task == "run_pump" else {}
-    async_task(f"{__name__}.{task}", *arguments, cluster=cluster, **timeout)
-
-
-def drop_waiting_tasks(*, cluster: str) -> None:
-    """Empty a cluster's queue of tasks: when it starts again, all are enqueued again."""
-    get_broker(cluster).purge_queue()
-
-
 class PumpBeat:
     """Gives a pump's sign of life, and does what no event or answer calls for.
 
@@ -425,57 +404,6 @@ class PumpBeat:
         return self._keep_seat() and not stop_requested and not _supervisor_is_gone()
 
 
-class Seat:
-    """A pump's slot, of which one pump at a time takes what is due."""
-
-    def __init__(self, slot: int) -> None:
-        self._slot = slot
-        self._is_ours = False
-        self._session: object = None
-        self._lost_at = math.inf
-
-    def take(self) -> bool:
-        self._is_ours = _try_lock(self._slot)
-        self._session = connection.connection
-        return self._is_ours
-
-    def keep(self) -> bool:
-        """Take the slot anew if its lock has gone with its database session.
-
-        False: another pump has it for so long that it can't be the session before, which
-        PostgreSQL may not have ended yet.
-        """
-        if not self._is_ours or connection.connection is self._session:
-            return True
-        if _try_lock(self._slot):
-            self._session = connection.connection
-            self._lost_at = math.inf
-            return True
-        self._lost_at = min(self._lost_at, time.monotonic())
-        return time.monotonic() - self._lost_at < _SESSION_ENDS_SECONDS
-
-    def hand_on(self) -> bool:
-        """Have a successor start; False if the queue can't be reached, and the slot is still ours.
-
-        The slot is free before the successor looks: it would end at once otherwise.
-        """
-        self.release()
-        try:
-            enqueue("run_pump", self._slot, cluster=settings.WORKER_NAME)
-        except (RedisError, DatabaseError) as error:
-            if not (isinstance(error, RedisError) or is_outage(error)):
-                raise
-            logger.warning("The queue can't be reached; the pump goes on: %s", error)
-            return not self.take()
-        return True
-
-    def release(self) -> None:
-        if self._is_ours:
-            self._is_ours = False
-            if connection.connection is self._session:  # it has gone with another one
-                _unlock(self._slot)
-
-
 def _heartbeat_name(part: str) -> str:
     return f"{settings.WORKER_NAME}:{part}"
 
@@ -483,28 +411,3 @@ def _heartbeat_name(part: str) -> str:
 def _supervisor_is_gone() -> bool:
     """Tell whether the supervisor was killed: its cluster must not go on without it."""
     return bool(settings.SUPERVISOR_PID) and not is_running(settings.SUPERVISOR_PID)
-
-
-@contextmanager
-def _exclusive(slot: int) -> Iterator[bool]:
-    is_ours = _try_lock(slot)
-    try:
-        yield is_ours
-    finally:
-        if is_ours:
-            _unlock(slot)
-
-
-def _try_lock(slot: int) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_lock(hashtext(%s), %s)", [settings.WORKER_NAME, slot]
-        )
-        return bool(cursor.fetchone()[0])
-
-
-def _unlock(slot: int) -> None:
-    if connection.connection is None:
-        return  # the lock has gone with its connection
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [settings.WORKER_NAME, slot])

@@ -39,7 +39,7 @@ from postbacks.models import CallbackRule, DeliveryAttempt, DuePostback, Postbac
 from postbacks.models.heartbeats import WorkerHeartbeat
 from postbacks.rulebook import saving
 from postbacks.values.outgoing_request import Lease, RenderedPostback
-from postbacks.worker import tasks
+from postbacks.worker import slots, task_queue, tasks
 from postbacks.worker.supervisor import Supervisor
 from tests import database
 from tests.claims import claim_due
@@ -339,21 +339,21 @@ def test_results_are_logged_even_where_heartbeats_fail(
 
 def test_a_slot_is_free_before_its_successor_is_asked_for(settings) -> None:
     with database.as_role(roles.WORKER):
-        seat = tasks.Seat(0)
+        seat = slots.Seat(0)
         assert seat.take()
 
         assert seat.hand_on()
 
         with other_session() as session:
             assert session.execute(TRY_SLOT, [settings.WORKER_NAME]).fetchone() == (True,)
-        tasks.drop_waiting_tasks(cluster=settings.WORKER_NAME)
+        task_queue.drop_waiting_tasks(cluster=settings.WORKER_NAME)
 
 
 def test_a_pump_keeps_its_slot_while_the_queue_is_away(settings, monkeypatch) -> None:
     monkeypatch.setattr(Conf, "ORM", None)
     monkeypatch.setattr(Conf, "REDIS", "redis://127.0.0.1:1/0")
     with database.as_role(roles.WORKER):
-        seat = tasks.Seat(0)
+        seat = slots.Seat(0)
         assert seat.take()
 
         assert not seat.hand_on()
@@ -365,7 +365,7 @@ def test_a_pump_keeps_its_slot_while_the_queue_is_away(settings, monkeypatch) ->
 
 def test_a_pump_takes_its_slot_again_after_it_lost_its_connection(settings) -> None:
     with database.as_role(roles.WORKER):
-        seat = tasks.Seat(0)
+        seat = slots.Seat(0)
         assert seat.take()
         connection.close()
         connection.ensure_connection()
@@ -380,9 +380,9 @@ def test_a_pump_takes_its_slot_again_after_it_lost_its_connection(settings) -> N
 
 
 def test_a_pump_whose_slot_another_one_has_taken_meanwhile_ends(settings, monkeypatch) -> None:
-    monkeypatch.setattr(tasks, "_SESSION_ENDS_SECONDS", 0.0)
+    monkeypatch.setattr(slots, "_SESSION_ENDS_SECONDS", 0.0)
     with database.as_role(roles.WORKER), other_session() as session:
-        seat = tasks.Seat(0)
+        seat = slots.Seat(0)
         assert seat.take()
         connection.close()
         connection.ensure_connection()
