@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from apps_registry.models import Organization
 from apps_registry.tenancy import current_organization, tenant
 from postbacks.alerts import notices
-from postbacks.alerts.evidence import EvidenceReader, Observation, Observed
+from postbacks.alerts.evidence import AlertEvidence, EvidenceReader, Observation
 from postbacks.alerts.judging import (
     UNKNOWN,
     WELL,
@@ -148,10 +148,10 @@ def forget_leavers(alert: Alert, addresses: frozenset[str]) -> None:
 
 def _judge(alert: Alert, run: _JudgingRun) -> None:
     kind, limits = kind_of(alert), limits_of(alert)
-    observed = run.reader.observe(alert)
+    evidence = run.reader.observe(alert)
     rows = AlertIncident.objects.select_for_update().filter(alert=alert, cleared_at=None)
     open_incidents = {row.subject: row for row in rows}
-    for observation in observed.observations:
+    for observation in evidence.observations:
         verdict = judge(limits, observation.evidence)
         incident = open_incidents.pop(observation.subject, None)
         step = next_step(_open_incident(incident), verdict, run.now, well_for=kind.well_for)
@@ -160,7 +160,7 @@ def _judge(alert: Alert, run: _JudgingRun) -> None:
         elif step is Step.RAISE and _has_room(alert):
             _raise(alert, observation, verdict, run)
     for incident in open_incidents.values():
-        _judge_unobserved(alert, incident, observed, run)
+        _judge_unobserved(alert, incident, evidence, run)
 
 
 def _has_room(alert: Alert) -> bool:
@@ -168,12 +168,12 @@ def _has_room(alert: Alert) -> bool:
 
 
 def _judge_unobserved(
-    alert: Alert, incident: AlertIncident, observed: Observed, run: _JudgingRun
+    alert: Alert, incident: AlertIncident, evidence: AlertEvidence, run: _JudgingRun
 ) -> None:
-    if observed.watched is not None and incident.subject not in observed.watched:
+    if evidence.watched is not None and incident.subject not in evidence.watched:
         _clear(alert, incident, ClearReason.NOT_WATCHED, run)
         return
-    verdict = WELL if observed.unobserved is Judgment.WELL else UNKNOWN
+    verdict = WELL if evidence.unobserved is Judgment.WELL else UNKNOWN
     well_for = kind_of(alert).well_for
     step = next_step(_open_incident(incident), verdict, run.now, well_for=well_for)
     if step is Step.CLEAR:
@@ -201,12 +201,12 @@ def _raise(alert: Alert, observation: Observation, verdict: Verdict, run: _Judgi
     )
     _see(incident, observation, verdict, run.now)
     incident.save()
-    _tell_raised(alert, incident, run)
+    _notify_raised(alert, incident, run)
 
 
-def _tell_raised(alert: Alert, incident: AlertIncident, run: _JudgingRun) -> None:
+def _notify_raised(alert: Alert, incident: AlertIncident, run: _JudgingRun) -> None:
     topic = topic_of(kind_of(alert), incident.level)
-    notices.tell_raised(alert, incident, topic, now=run.now, zone=run.zone)
+    notices.queue_raised(alert, incident, topic, now=run.now, zone=run.zone)
 
 
 def _move(
@@ -233,7 +233,7 @@ def _move(
         case Step.FORGET:
             _clear(alert, incident, ClearReason.TOO_LITTLE_DATA, run)
     if step is Step.RAISE_LEVEL:
-        _tell_raised(alert, incident, run)
+        _notify_raised(alert, incident, run)
 
 
 def _see(
@@ -249,4 +249,4 @@ def _clear(alert: Alert, incident: AlertIncident, reason: ClearReason, run: _Jud
     incident.save()
     recovered = reason is ClearReason.RECOVERED
     topic = kind_of(alert).cleared if recovered else AlertTopic.CLEARED
-    notices.tell_cleared(alert, incident, topic, now=run.now, zone=run.zone)
+    notices.queue_cleared(alert, incident, topic, now=run.now, zone=run.zone)

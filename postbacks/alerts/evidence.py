@@ -49,7 +49,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class AlertEvidence:
     """What an alert sees now.
 
     `watched` are all its subjects, None where they can't be listed. A watched subject that was not
@@ -69,9 +69,9 @@ class EvidenceReader:
         self.zone = zone
         self._sums: dict[tuple[datetime, datetime, Subject], dict[int, Figures]] = {}
 
-    def observe(self, alert: Alert) -> Observed:
+    def observe(self, alert: Alert) -> AlertEvidence:
         """Return what an alert sees."""
-        by_kind: Mapping[AlertKind, Callable[[Alert], Observed]] = {
+        by_kind: Mapping[AlertKind, Callable[[Alert], AlertEvidence]] = {
             AlertKind.SUCCESS_RATE: self._rates,
             AlertKind.NO_EVENTS: self._silences,
             AlertKind.VOLUME_JUMP: self._volumes,
@@ -107,7 +107,7 @@ class EvidenceReader:
         """Return the apps that an alert is about."""
         return [app for app in self.apps.values() if alert.app_id in (None, app.pk)]
 
-    def _rates(self, alert: Alert) -> Observed:
+    def _rates(self, alert: Alert) -> AlertEvidence:
         figures = self._figures(self._window(alert), self.now, Subject.RULE)
         rules = self.rules_of(alert)
         if alert.partner_id is not None and rules:
@@ -121,21 +121,21 @@ class EvidenceReader:
                 partner_ref=alert.partner_id,
                 failure=failure,
             )
-            return Observed([seen], {subject})
+            return AlertEvidence([seen], {subject})
         seen_rules = []
         for rule in rules:
             if rule.pk in figures:
                 evidence, failure = rate_of([figures[rule.pk]])
                 seen_rules.append(_of_rule(rule, evidence, failure))
-        return Observed(seen_rules, {f"rule:{rule.pk}" for rule in rules})
+        return AlertEvidence(seen_rules, {f"rule:{rule.pk}" for rule in rules})
 
-    def _silences(self, alert: Alert) -> Observed:
+    def _silences(self, alert: Alert) -> AlertEvidence:
         begin = self._window(alert)
         late = self._figures(begin, self.now, Subject.APP)
         before = self._figures(begin - _WEEK, begin, Subject.APP)
         apps = self.apps_of(alert)
         none = Figures()
-        return Observed(
+        return AlertEvidence(
             [
                 _of_app(
                     app,
@@ -146,7 +146,7 @@ class EvidenceReader:
             {f"app:{app.pk}" for app in apps},
         )
 
-    def _volumes(self, alert: Alert) -> Observed:
+    def _volumes(self, alert: Alert) -> AlertEvidence:
         end = self.now.replace(minute=self.now.minute // 15 * 15, second=0, microsecond=0)
         hours = [
             self._figures(begin, begin + _HOUR, Subject.APP)
@@ -158,10 +158,10 @@ class EvidenceReader:
         for app in apps:
             events, *before = (hour.get(app.pk, none).events for hour in hours)
             observations.append(_of_app(app, VolumeEvidence(events, tuple(before))))
-        return Observed(observations, {f"app:{app.pk}" for app in apps})
+        return AlertEvidence(observations, {f"app:{app.pk}" for app in apps})
 
-    def _suspensions(self, alert: Alert) -> Observed:
-        return Observed(
+    def _suspensions(self, alert: Alert) -> AlertEvidence:
+        return AlertEvidence(
             [
                 _of_rule(rule, SuspensionEvidence(self._percents.get(rule.pk, 0)))
                 for rule in self.rules_of(alert)
@@ -169,13 +169,13 @@ class EvidenceReader:
             {f"rule:{rule.pk}" for rule in self.rules_of(alert)},
         )
 
-    def _breakers(self, alert: Alert) -> Observed:
+    def _breakers(self, alert: Alert) -> AlertEvidence:
         seen: dict[str, Observation] = {}
         for rule in self.rules_of(alert):
             for breaker in self._open_breakers.get(rule.pk, ()):
                 observation = _of_breaker(rule, breaker, self.now)
                 seen.setdefault(observation.subject, observation)
-        return Observed(list(seen.values()), unobserved=Judgment.WELL)
+        return AlertEvidence(list(seen.values()), unobserved=Judgment.WELL)
 
     def _window(self, alert: Alert) -> datetime:
         return self.now - timedelta(minutes=alert.minutes or 0)

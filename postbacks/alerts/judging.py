@@ -105,7 +105,7 @@ def judge(limits: Limits, evidence: Evidence) -> Verdict:
         case VolumeEvidence():
             return _judge_volume(limits, evidence)
         case SuspensionEvidence(percent):
-            level = max((each for each in LEVELS if each <= percent), default=0)
+            level = max((level for level in LEVELS if level <= percent), default=0)
             return _verdict(level >= limits.threshold, float(percent), level)
         case BreakerEvidence(open_for):
             minutes = open_for / timedelta(minutes=1)

@@ -33,7 +33,7 @@ class KindOfAlert:
     """One kind. `scopes` are the fields that narrow what is watched; at most one of them is set.
 
     `well_for` is how long all must be well before an incident is over, so that a value that moves
-    around its limit does not tell anew each minute.
+    around its limit does not notify anew each minute.
     """
 
     kind: AlertKind
@@ -41,7 +41,7 @@ class KindOfAlert:
     explained: str
     example: str
     scopes: tuple[str, ...]
-    each: str  # what is watched without a scope, each by itself
+    subject: str  # what is watched without a scope, one by one
     threshold: LimitField | None = None
     minutes: LimitField | None = None
     has_direction: bool = False
@@ -62,8 +62,8 @@ class KindOfAlert:
 
 
 KINDS: Mapping[AlertKind, KindOfAlert] = {
-    each.kind: each
-    for each in (
+    kind.kind: kind
+    for kind in (
         KindOfAlert(
             AlertKind.SUCCESS_RATE,
             title="Postbacks to a partner fail",
@@ -71,7 +71,7 @@ KINDS: Mapping[AlertKind, KindOfAlert] = {
             "limit.",
             example="for example fewer than 90 % during 15 minutes",
             scopes=("rule", "partner"),
-            each="rule",
+            subject="rule",
             threshold=LimitField(
                 "Fewer than (percent)",
                 f"Of all requests, retries too, for example 90. With fewer than {FEWEST_ATTEMPTS} "
@@ -95,7 +95,7 @@ KINDS: Mapping[AlertKind, KindOfAlert] = {
             explained="An app that sent events this week has been silent for a while.",
             example="for example for 60 minutes, after a release with a wrong key",
             scopes=("app",),
-            each="app",
+            subject="app",
             minutes=LimitField(
                 "For (minutes)",
                 "For how long no event came, for example 60. Take longer for an app that few "
@@ -113,7 +113,7 @@ KINDS: Mapping[AlertKind, KindOfAlert] = {
             "before.",
             example="for example half as many again, or half as many",
             scopes=("app",),
-            each="app",
+            subject="app",
             threshold=LimitField(
                 "By at least (percent)",
                 f"Compared with the middle of the same hour of the last {DAYS_COMPARED} days, for "
@@ -137,7 +137,7 @@ KINDS: Mapping[AlertKind, KindOfAlert] = {
             "way to its suspension, and when it is suspended.",
             example="or at once, when a partner answers that an address is gone",
             scopes=("rule", "partner", "app"),
-            each="rule",
+            subject="rule",
             threshold=LimitField(
                 "Tell from (percent of the way)",
                 "A rule that delivers nothing for five days, with at least twenty postbacks given "
@@ -158,7 +158,7 @@ KINDS: Mapping[AlertKind, KindOfAlert] = {
             "postbacks wait until it answers.",
             example="for example for 5 minutes",
             scopes=("rule", "partner"),
-            each="host",
+            subject="host",
             minutes=LimitField(
                 "For (minutes)",
                 "How long the breaker must be open, for example 5, so that a short failure wakes "
@@ -190,6 +190,6 @@ def limits_of(alert: Alert) -> Limits:
 
 
 def topic_of(kind: KindOfAlert, level: int) -> AlertTopic:
-    """Return the topic under which an incident of a level is told."""
+    """Return the topic of the notices of an incident of a level."""
     is_suspended = kind.kind is AlertKind.RULE_SUSPENDED and level == LEVELS[-1]
     return AlertTopic.RULE_SUSPENDED if is_suspended else kind.raised

@@ -1,6 +1,6 @@
-"""Queues what is told of an incident, in the transaction that changes the incident.
+"""Queues the notices of an incident, in the transaction that changes the incident.
 
-So a change is told once, whatever dies when: it was committed with its notices or not at all.
+So each change is notified once, whatever dies when: it is committed with its notices or not at all.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from postbacks.models import (
 _WAITING = (NoticeStatus.PENDING, NoticeStatus.HELD)
 
 
-def tell_raised(
+def queue_raised(
     alert: Alert, incident: AlertIncident, topic: AlertTopic, *, now: datetime, zone: ZoneInfo
 ) -> None:
     """Queue notices that an incident was raised, or raised further."""
@@ -37,31 +37,31 @@ def tell_raised(
     _queue(alert, incident, topic, channels_of(alert), now=now, zone=zone)
 
 
-def tell_cleared(
+def queue_cleared(
     alert: Alert, incident: AlertIncident, topic: AlertTopic, *, now: datetime, zone: ZoneInfo
 ) -> None:
-    """Queue notices that an incident is over, where it was told that it began."""
-    told_by = []
+    """Queue notices that an incident is over, on the channels that heard of its beginning."""
+    notified = []
     for channel in channels_of(alert):
         notices = AlertNotice.objects.filter(incident=incident, channel=channel)
         if notices.exclude(status__in=[NoticeStatus.HELD, NoticeStatus.DROPPED]).exists():
-            told_by.append(channel)
+            notified.append(channel)
         _drop(notices.filter(status=NoticeStatus.HELD), now)
-    _queue(alert, incident, topic, told_by, now=now, zone=zone)
+    _queue(alert, incident, topic, notified, now=now, zone=zone)
 
 
-def tell_test(alert: Alert, *, now: datetime) -> list[AlertNotice]:
+def queue_test(alert: Alert, *, now: datetime) -> list[AlertNotice]:
     """Queue a test notice on each channel; quiet hours don't hold it."""
     return _queue(alert, None, AlertTopic.TEST, channels_of(alert), now=now, zone=None)
 
 
 def drop_waiting(alert: Alert, *, now: datetime) -> None:
-    """Tell nothing more of what an alert has found until now."""
+    """Drop the notices that wait, of what an alert has found until now."""
     _drop(AlertNotice.objects.filter(alert=alert, status__in=_WAITING), now)
 
 
 def channels_of(alert: Alert) -> list[NoticeChannel]:
-    """Return the channels on which an alert tells."""
+    """Return the channels on which an alert notifies."""
     by_channel = {NoticeChannel.EMAIL: alert.emails, NoticeChannel.CALLBACK: alert.webhook_url}
     return [channel for channel, receiver in by_channel.items() if receiver]
 

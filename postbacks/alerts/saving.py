@@ -48,7 +48,7 @@ def check_alert(alert: Alert) -> None:
 def save_alert(alert: Alert) -> None:
     """Save a checked alert. Raises TooManyAlertsError.
 
-    What it found under another definition is over, and is not told any more.
+    What it found under another definition is over, and nobody is notified of it any more.
     """
     with transaction.atomic():
         take_turns("alert")
@@ -82,7 +82,7 @@ def send_test(alert: Alert) -> list[AlertNotice]:
     Raises TooManyTestsError: each asks a server or fills members' mailboxes.
     """
     count_test(alert.organization_id)
-    return notices.tell_test(alert, now=datetime.now(UTC))
+    return notices.queue_test(alert, now=datetime.now(UTC))
 
 
 def _watches_otherwise(before: Alert, after: Alert) -> bool:

@@ -78,8 +78,8 @@ class ClaimedNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class SentNotice:
-    """What came of a try."""
+class NoticeResult:
+    """What came of a try to send a notice."""
 
     notice: ClaimedNotice
     outcome: Outcome
@@ -102,14 +102,14 @@ def work(transport: Transport, seconds: float, *, now: datetime | None = None) -
     tried = 0
     while claimed := claim(now or datetime.now(UTC)):
         tried += len(claimed)
-        by_mail = [each for each in claimed if each.channel == NoticeChannel.EMAIL]
-        callbacks = [each for each in claimed if each.channel == NoticeChannel.CALLBACK]
+        by_mail = [notice for notice in claimed if notice.channel == NoticeChannel.EMAIL]
+        callbacks = [notice for notice in claimed if notice.channel == NoticeChannel.CALLBACK]
         # Mails go while the callbacks are under way.
         with _Callbacks(transport, callbacks) as under_way:
-            for sent in send_mails(by_mail):
-                finish(sent, now or datetime.now(UTC))
-        for sent in under_way.results:
-            finish(sent, now or datetime.now(UTC))
+            for result in send_mails(by_mail):
+                finish(result, now or datetime.now(UTC))
+        for result in under_way.results:
+            finish(result, now or datetime.now(UTC))
         if time.monotonic() > until:
             break
     return tried
@@ -123,57 +123,57 @@ def claim(now: datetime) -> list[ClaimedNotice]:
         return [ClaimedNotice(*row) for row in cursor.fetchall()]
 
 
-def finish(sent: SentNotice, now: datetime) -> None:
+def finish(result: NoticeResult, now: datetime) -> None:
     """End a notice, or put it off for its next try."""
-    notice = sent.notice
+    notice = result.notice
     values: dict[str, object] = {
         "organization": notice.organization_id,
         "id": notice.id,
         "tries": notice.tries,
-        "code": sent.status_code,
-        "error": sent.error[:64],
+        "code": result.status_code,
+        "error": result.error[:64],
     }
-    wait = _wait_after(sent)
+    wait = _wait_after(result)
     if wait is not None:
         run(_PUT_OFF, {**values, "due": now + timedelta(seconds=wait)})
         return
-    status = NoticeStatus.SENT if sent.outcome is Outcome.DELIVERED else NoticeStatus.FAILED
-    if sent.is_dropped:
+    status = NoticeStatus.SENT if result.outcome is Outcome.DELIVERED else NoticeStatus.FAILED
+    if result.is_dropped:
         status = NoticeStatus.DROPPED
     run(_END, {**values, "status": status.value, "at": now})
 
 
-def send_mails(notices: Iterable[ClaimedNotice]) -> Iterable[SentNotice]:
+def send_mails(notices: Iterable[ClaimedNotice]) -> Iterable[NoticeResult]:
     """Send the notices of each alert as one mail.
 
-    All mails take the same server: when it takes one not, or slowly, the others wait.
+    All mails take the same server: when it refuses one, or is slow, the others wait.
     """
     by_alert: defaultdict[tuple[int, int], list[ClaimedNotice]] = defaultdict(list)
     for notice in notices:
         by_alert[notice.organization_id, notice.alert_id].append(notice)
     until = time.monotonic() + _MAIL_SECONDS
-    for (organization_id, _), together in by_alert.items():
-        results = _put_off(together) if time.monotonic() > until else []
-        results = results or _send_mail(organization_id, together)
+    for (organization_id, _), of_alert in by_alert.items():
+        results = _put_off(of_alert) if time.monotonic() > until else []
+        results = results or _send_mail(organization_id, of_alert)
         if results[0].outcome is Outcome.RETRY:
             until = 0.0
         yield from results
 
 
-def _send_mail(organization_id: int, together: Sequence[ClaimedNotice]) -> list[SentNotice]:
-    addresses = _addresses(organization_id, together[0].emails)
+def _send_mail(organization_id: int, notices: Sequence[ClaimedNotice]) -> list[NoticeResult]:
+    addresses = _addresses(organization_id, notices[0].emails)
     if not addresses:
-        return [SentNotice(each, Outcome.FAILED, is_dropped=True) for each in together]
+        return [NoticeResult(notice, Outcome.FAILED, is_dropped=True) for notice in notices]
     try:
-        _mail(together, addresses).send()
+        _mail(notices, addresses).send()
     except OSError:  # refused, unreachable, timed out; what smtplib raises is one too
-        logger.warning("A mail of the alert %d could not be sent", together[0].alert_id)
-        return _put_off(together)
-    return [SentNotice(each, Outcome.DELIVERED) for each in together]
+        logger.warning("A mail of the alert %d could not be sent", notices[0].alert_id)
+        return _put_off(notices)
+    return [NoticeResult(notice, Outcome.DELIVERED) for notice in notices]
 
 
-def _put_off(together: Sequence[ClaimedNotice]) -> list[SentNotice]:
-    return [SentNotice(each, Outcome.RETRY, error="mail_server") for each in together]
+def _put_off(notices: Sequence[ClaimedNotice]) -> list[NoticeResult]:
+    return [NoticeResult(notice, Outcome.RETRY, error="mail_server") for notice in notices]
 
 
 def _addresses(organization_id: int, named: Sequence[str]) -> list[str]:
@@ -184,8 +184,8 @@ def _addresses(organization_id: int, named: Sequence[str]) -> list[str]:
     return list(members.order_by("id").values_list("user__email", flat=True))
 
 
-def _mail(together: Sequence[ClaimedNotice], addresses: Sequence[str]) -> EmailMessage:
-    contents = [msgspec.json.decode(each.body) for each in together]
+def _mail(notices: Sequence[ClaimedNotice], addresses: Sequence[str]) -> EmailMessage:
+    contents = [msgspec.json.decode(notice.body) for notice in notices]
     name = one_line(contents[0]["data"]["alert"]["name"])
     texts = [_mail_text(content) for content in contents]
     subject = f"{texts[0][0]}: {name}" if len(texts) == 1 else f"{len(texts)} notices: {name}"
@@ -229,20 +229,20 @@ class _Callbacks:
     """Sends callbacks at the same time; on leaving its `with`, `results` are complete."""
 
     def __init__(self, transport: Transport, notices: Sequence[ClaimedNotice]) -> None:
-        self.results: list[SentNotice] = []
+        self.results: list[NoticeResult] = []
         self._transport = transport
         self._notices = notices
         self._replies: SimpleQueue[tuple[ClaimedNotice, Reply]] = SimpleQueue()
         self._awaited = 0
 
     def __enter__(self) -> "_Callbacks":
-        secrets = load_signing_secrets({each.organization_id for each in self._notices})
+        secrets = load_signing_secrets({notice.organization_id for notice in self._notices})
         for notice in self._notices:
             signing = secrets.get(notice.organization_id, ())
             if not notice.webhook_url:
-                self.results.append(SentNotice(notice, Outcome.FAILED, is_dropped=True))
+                self.results.append(NoticeResult(notice, Outcome.FAILED, is_dropped=True))
             elif not signing:  # unsigned, nobody could tell it from a stranger's
-                self.results.append(SentNotice(notice, Outcome.RETRY, error="no_signing_secret"))
+                self.results.append(NoticeResult(notice, Outcome.RETRY, error="no_signing_secret"))
             else:
                 self._start(notice, signing)
         return self
@@ -281,7 +281,7 @@ def callback_request(notice: ClaimedNotice, signing: Sequence[str]) -> OutgoingR
     )
 
 
-def _judged(notice: ClaimedNotice, reply: Reply) -> SentNotice:
+def _judged(notice: ClaimedNotice, reply: Reply) -> NoticeResult:
     verdict: AttemptVerdict = judge(
         status_code=reply.status_code,
         body=reply.body,
@@ -289,18 +289,18 @@ def _judged(notice: ClaimedNotice, reply: Reply) -> SentNotice:
         detail=reply.detail,
         success=SuccessRule(),
     )
-    return SentNotice(
+    return NoticeResult(
         notice, verdict.outcome, reply.status_code, verdict.error or "", reply.retry_after
     )
 
 
-def _wait_after(sent: SentNotice) -> float | None:
+def _wait_after(result: NoticeResult) -> float | None:
     """Return the seconds until the next try; None if there is none."""
-    if sent.outcome is not Outcome.RETRY:
+    if result.outcome is not Outcome.RETRY:
         return None
     return next_delay(
-        attempts_made=sent.notice.tries,
+        attempts_made=result.notice.tries,
         delays=DEFAULT_DELAYS,
-        seed=str(sent.notice.public_id),
-        retry_after=sent.retry_after,
+        seed=str(result.notice.public_id),
+        retry_after=result.retry_after,
     )

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from apps_registry.tenancy import tenant
 from postbacks.alerts import evaluation, sending
 from postbacks.alerts.kinds import KINDS
-from postbacks.alerts.notices import tell_raised
+from postbacks.alerts.notices import queue_raised
 from postbacks.alerts.saving import check_alert, save_alert
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
@@ -113,5 +113,5 @@ def make_standing_alert(rule: CallbackRule) -> Alert:
         seen_at=now,
     )
     incident.save()
-    tell_raised(alert, incident, AlertTopic.RAISED, now=now, zone=ZoneInfo("UTC"))
+    queue_raised(alert, incident, AlertTopic.RAISED, now=now, zone=ZoneInfo("UTC"))
     return alert

@@ -146,7 +146,7 @@ def test_what_a_dead_worker_has_claimed_is_sent_when_its_lease_ends(
     assert send_at(now + 3 * MINUTE) == 1
 
     with database.as_role(roles.WORKER):  # the first one comes back after all
-        late = sending.SentNotice(claimed, Outcome.FAILED, error="timeout")
+        late = sending.NoticeResult(claimed, Outcome.FAILED, error="timeout")
         sending.finish(late, now + 4 * MINUTE)
     assert notices_of(gem)[0].status == NoticeStatus.SENT
     assert program.requests[0][2]["webhook-id"] == str(claimed.public_id)

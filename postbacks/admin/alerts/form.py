@@ -65,7 +65,9 @@ class AlertForm(TenantForm):
         if isinstance(field, forms.ModelChoiceField):
             kind = KINDS[self.kind_of_alert]
             is_first = name == kind.scopes[0]
-            field.empty_label = f"Each {kind.each} by itself" if is_first else "Not narrowed down"
+            field.empty_label = (
+                f"Each {kind.subject} by itself" if is_first else "Not narrowed down"
+            )
 
     def _post_clean(self) -> None:
         super()._post_clean()
