@@ -24,7 +24,7 @@ from postbacks.insights.figures import (
     sum_up,
 )
 from postbacks.insights.list_health import read_last_outcomes
-from postbacks.insights.overview.page import list_url
+from postbacks.insights.overview.log_links import list_url
 from postbacks.models import FlowState, PostbackStatus
 
 _DAY = timedelta(hours=24)

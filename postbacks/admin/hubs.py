@@ -36,7 +36,7 @@ from postbacks.callbacks.partner_templates.missing import missing_credentials
 from postbacks.insights import wording
 from postbacks.insights.live import LiveKind, LiveSearch, newest_answers, rings
 from postbacks.insights.logs import refusal_counts
-from postbacks.insights.overview.page import list_url
+from postbacks.insights.overview.log_links import list_url
 from postbacks.insights.recent_events import RecentEvent, recent_events
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.refused_events import DAYS_KEPT

@@ -25,7 +25,7 @@ from postbacks.insights.list_health import (
     read_last_outcomes,
     read_totals,
 )
-from postbacks.insights.overview.page import list_url
+from postbacks.insights.overview.log_links import list_url
 from postbacks.models import PostbackStatus
 
 _BAR, _GAP, _HEIGHT = 2, 1, 22

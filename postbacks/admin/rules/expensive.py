@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.roles import Right
-from postbacks.insights.overview.page import list_url
+from postbacks.insights.overview.log_links import list_url
 from postbacks.models import CallbackRule, PostbackStatus, RuleStatus, SkipReason
 from postbacks.models.rules import EXPENSIVE_REMEDY
 

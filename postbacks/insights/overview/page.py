@@ -1,13 +1,9 @@
-"""The overview in words: figures become cards, failures and rules become rows that lead on.
-
-Each card leads to the rows that it counts.
-"""
+"""The overview in words: failures and rules become rows that lead on, figures a flow and cards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
@@ -18,8 +14,10 @@ from postbacks.insights import wording
 from postbacks.insights.figures import Figures
 from postbacks.insights.overview import steps_chart
 from postbacks.insights.overview.asked import PRESETS, AskedOverview, asked_overview
+from postbacks.insights.overview.cards import FigureCard, cards
 from postbacks.insights.overview.checklist import checklist
 from postbacks.insights.overview.flow import RuleTrouble
+from postbacks.insights.overview.log_links import events_url, list_url, postbacks_url, within
 from postbacks.insights.overview.reading import (
     SHOWN_BODY_LENGTH,
     Earned,
@@ -29,21 +27,6 @@ from postbacks.insights.overview.reading import (
 )
 from postbacks.insights.overview.steps_chart import StepsChart
 from postbacks.models import CallbackRule, PostbackStatus, RuleStatus, SkipReason
-
-_LATE = timedelta(minutes=1)
-_NOTABLE_POINTS = 0.1
-_BAD_PERCENT = 95
-
-
-@dataclass(frozen=True, slots=True)
-class FigureCard:
-    """One figure. `tone` is "bad", "busy" or empty; `url` is empty where no list shows it."""
-
-    label: str
-    figure: str
-    note: str
-    url: str = ""
-    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +233,7 @@ def _failure(failure: FailedPostback, overview: Overview) -> FailureRow:
 
 def _group_url(failure: FailedPostback, overview: Overview) -> str:
     """Return the log with exactly the postbacks of a group."""
-    chosen = _within(overview.asked, "app", "campaign")
+    chosen = within(overview.asked, "app", "campaign")
     # What was given up has its reason beside it; of what is tried again the last try has it.
     name = "reason" if failure.status == PostbackStatus.FAILED else "error"
     filters = {
@@ -301,48 +284,11 @@ def _trouble(trouble: RuleTrouble, overview: Overview) -> RuleTroubleRow:
         percent_drawn=trouble.success_percent,
         url=list_url(
             "postback",
-            **_within(overview.asked, "app", "campaign"),
+            **within(overview.asked, "app", "campaign"),
             rule=str(trouble.rule_id),
             test="no",
         ),
     )
-
-
-def cards(overview: Overview) -> list[FigureCard]:
-    """Return the figures in the order in which things happen, each beside the period before."""
-    figures, before, scope = overview.figures, overview.before, overview.asked
-    return [
-        FigureCard(
-            "Events received",
-            wording.number(figures.events),
-            _change(figures.events, before.events, scope),
-            "" if scope.only.partner else _events_url(scope),
-        ),
-        FigureCard(
-            "Installs", wording.number(figures.installs), _credit(overview), _installs_url(scope)
-        ),
-        FigureCard(
-            "Revenue",
-            str(overview.revenue),
-            _revenue_note(overview),
-        ),
-        FigureCard(
-            "Delivered",
-            wording.number(figures.delivered),
-            _change(figures.delivered, before.delivered, scope),
-            _postbacks_url(scope, PostbackStatus.DELIVERED),
-        ),
-        _success(overview),
-        _delivery_time(overview),
-        _attempts(overview),
-        _pending(overview),
-    ]
-
-
-def _revenue_note(overview: Overview) -> str:
-    revenue, before = overview.revenue, overview.revenue_before
-    change = _change(round(revenue.amount), round(before.amount), overview.asked)
-    return " · ".join(filter(None, (change, revenue.note)))
 
 
 def _flow(overview: Overview) -> list[FlowStage]:
@@ -365,21 +311,21 @@ def _flow(overview: Overview) -> list[FlowStage]:
             wording.number(overview.events),
             "received",
             parts(("events", overview.events)),
-            _events_url(scope),
+            events_url(scope),
         ),
         FlowStage(
             "Wanted",
             wording.number(figures.wanted),
             "postbacks that your rules made of them: two rules may want one event",
             parts(("owed", figures.owed), ("skipped", skipped)),
-            _postbacks_url(scope),
+            postbacks_url(scope),
         ),
         FlowStage(
             "Skipped",
             wording.number(skipped),
             "nothing was left out",
             parts(("hidden", figures.owed), ("skipped", skipped)),
-            _postbacks_url(scope, PostbackStatus.SKIPPED),
+            postbacks_url(scope, PostbackStatus.SKIPPED),
             links=_skipped_links(figures, scope),
         ),
         FlowStage(
@@ -390,9 +336,7 @@ def _flow(overview: Overview) -> list[FlowStage]:
                 ("delivered", figures.delivered), ("pending", waiting), ("failed", figures.failed)
             ),
             links=[
-                FlowLink(
-                    wording.number(count), label, _postbacks_url(scope, status, attempts=tries)
-                )
+                FlowLink(wording.number(count), label, postbacks_url(scope, status, attempts=tries))
                 for count, label, status, tries in (
                     (figures.delivered, "delivered", PostbackStatus.DELIVERED, ""),
                     (figures.retrying, "retrying", PostbackStatus.PENDING, "1+"),
@@ -412,7 +356,7 @@ def _skipped_links(figures: Figures, asked: AskedOverview) -> list[FlowLink]:
         FlowLink(
             wording.number(count),
             wording.lower_first(reason_words(code)),
-            _postbacks_url(asked, PostbackStatus.SKIPPED, reason=code),
+            postbacks_url(asked, PostbackStatus.SKIPPED, reason=code),
         )
         for code, count in reasons
     ]
@@ -440,108 +384,3 @@ def _earned(rows: Sequence[Earned], model: str, nobody: str) -> list[EarnedRow]:
         )
         for row in rows
     ]
-
-
-def _change(count: int, before: int, asked: AskedOverview) -> str:
-    return wording.change(count, before, asked.previous_name)
-
-
-def _within(asked: AskedOverview, *names: str) -> dict[str, str]:
-    """Return the filters of a log that leave what the period counts, of those that it has."""
-    values = {"since": asked.of.since.isoformat(), "until": asked.of.until.isoformat()}
-    chosen = {choice.name: choice.chosen for choice in asked.filters if choice.name in names}
-    return values | {name: value for name, value in chosen.items() if value}
-
-
-def _postbacks_url(asked: AskedOverview, status: str = "", **more: str) -> str:
-    filters = {name: value for name, value in {"status": status, **more}.items() if value}
-    within = _within(asked, "app", "partner", "campaign", "rule")
-    return list_url("postback", **filters, **within, test="no")
-
-
-def _events_url(asked: AskedOverview) -> str:
-    """Return the log with the events of a period; empty where it can't say who was credited."""
-    return "" if asked.only.campaign else list_url("event", **_within(asked, "app"))
-
-
-def _installs_url(asked: AskedOverview) -> str:
-    return list_url("install", **_within(asked, "app", "partner", "campaign"))
-
-
-def list_url(model: str, **filters: str) -> str:
-    """Return the address of the admin's list of a model, filtered."""
-    query = f"?{urlencode(filters)}" if filters else ""
-    return reverse(f"admin:postbacks_{model}_changelist") + query
-
-
-def _credit(overview: Overview) -> str:
-    installs, attributed = overview.figures.installs, overview.figures.attributed
-    shares = (
-        f"{wording.number(attributed)} attributed, {wording.number(installs - attributed)} organic"
-        if attributed
-        else ""
-    )
-    change = _change(installs, overview.before.installs, overview.asked)
-    return " · ".join(filter(None, (shares, change)))
-
-
-def _success(overview: Overview) -> FigureCard:
-    success, before = overview.figures.success_percent, overview.before.success_percent
-    failed = overview.figures.failed
-    if success is None:
-        return FigureCard("Success rate", "\N{EN DASH}", "no postback has ended")
-    notes = [f"{wording.number(failed)} given up" if failed else "none given up"]
-    if before is not None and abs(success - before) >= _NOTABLE_POINTS:
-        sign = "+" if success > before else "\N{MINUS SIGN}"
-        notes.append(f"{sign}{abs(success - before):.1f} points to {overview.asked.previous_name}")
-    return FigureCard(
-        "Success rate",
-        wording.percent(success),
-        " · ".join(notes),
-        _postbacks_url(overview.asked, PostbackStatus.FAILED) if failed else "",
-        tone="bad" if success < _BAD_PERCENT else "",
-    )
-
-
-def _attempts(overview: Overview) -> FigureCard:
-    attempts = overview.figures.attempts_per_delivery
-    if attempts is None:
-        return FigureCard("Attempts per delivery", "\N{EN DASH}", "nothing delivered yet")
-    total = overview.figures.attempts
-    noun = "request was" if total == 1 else "requests were"
-    return FigureCard(
-        "Attempts per delivery", f"{attempts:.2f}", f"{wording.number(total)} {noun} sent"
-    )
-
-
-def _pending(overview: Overview) -> FigureCard:
-    queue = overview.queue
-    note, tone = "nothing in the queue", ""
-    if queue.oldest_due_at:
-        late = overview.now - queue.oldest_due_at
-        note = "right now"
-        if late > _LATE:
-            note, tone = f"the first is {wording.span(late)} late", "busy"
-        elif late < -_LATE:
-            note = f"next try in {wording.span(-late)}"
-    if queue.held:
-        held = f"{wording.number(queue.held)} wait: their rule is off or suspended"
-        if queue.held == 1:
-            held = "1 waits: its rule is off or suspended"
-        note = f"{note} · {held}" if queue.waiting else held
-    url = list_url("postback", status=PostbackStatus.PENDING, time="30d")
-    return FigureCard("Pending", wording.number(queue.waiting + queue.held), note, url, tone)
-
-
-def _delivery_time(overview: Overview) -> FigureCard:
-    median, most, nearly_all = (
-        overview.figures.delivery_seconds(share) for share in (0.5, 0.95, 0.99)
-    )
-    if median is None or most is None or nearly_all is None:
-        return FigureCard("Delivery time", "\N{EN DASH}", "nothing delivered yet")
-    note = f"median · 95\N{NO-BREAK SPACE}% within {wording.seconds(most)}"
-    return FigureCard(
-        "Delivery time",
-        wording.seconds(median),
-        f"{note}, 99\N{NO-BREAK SPACE}% within {wording.seconds(nearly_all)}",
-    )
