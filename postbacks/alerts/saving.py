@@ -136,7 +136,7 @@ def _limit_fault(value: int | None, limit: LimitField | None) -> str:
 
 def _email_fault(emails: Sequence[str]) -> str:
     if len(emails) > MOST_EMAILS:
-        return f"At most {MOST_EMAILS} people are told by e-mail."
+        return f"These are {len(emails):,} addresses; an alert mails at most {MOST_EMAILS}."
     strangers = sorted(set(emails) - set(member_addresses()))
     return f"{strangers[0]} is no member's address. Invite the person first." if strangers else ""
 
