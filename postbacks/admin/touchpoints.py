@@ -16,7 +16,8 @@ from apps_registry.models import App, Campaign, Partner, TrackingLink
 from postbacks.admin.installs.touchpoints import joined_names
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
-from postbacks.admin.logs.filters import RowChoiceField, TimedFilter, pk_or_none
+from postbacks.admin.logs.filter_fields import RowChoiceField, pk_or_none
+from postbacks.admin.logs.filters import TimedFilter
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import TouchpointSearch, touchpoint_log

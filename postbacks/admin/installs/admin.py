@@ -27,7 +27,8 @@ from postbacks.admin.installs.touchpoints import (
 )
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
-from postbacks.admin.logs.filters import RowChoiceField, TimedFilter, pk_or_none
+from postbacks.admin.logs.filter_fields import RowChoiceField, pk_or_none
+from postbacks.admin.logs.filters import TimedFilter
 from postbacks.admin.logs.postback_detail import StatusBadge, status_badge
 from postbacks.attribution import causes, reasons
 from postbacks.attribution.candidates import LONGEST_WINDOW

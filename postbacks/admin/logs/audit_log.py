@@ -15,13 +15,8 @@ from apps_registry.audit.actions import Action
 from apps_registry.models import AuditEntry
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.columns import AUDIT_LOG
-from postbacks.admin.logs.filters import (
-    IdField,
-    LogFilter,
-    MomentField,
-    RowChoiceField,
-    TimedFilter,
-)
+from postbacks.admin.logs.filter_fields import IdField, MomentField, RowChoiceField
+from postbacks.admin.logs.filters import LogFilter, TimedFilter
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import AuditSearch, audit_log
 from postbacks.insights.rule_status import RuleStatusAt, rule_status_at

@@ -25,7 +25,8 @@ from apps_registry.roles import RIGHT_TO
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin, row_address
-from postbacks.admin.logs.filters import LogFilter, MomentField, RowChoiceField, pk_or_none
+from postbacks.admin.logs.filter_fields import MomentField, RowChoiceField, pk_or_none
+from postbacks.admin.logs.filters import LogFilter
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.logs.postback_detail import StatusBadge
 from postbacks.insights import wording

@@ -11,7 +11,8 @@ from django.http import HttpRequest
 from apps_registry.models import App
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
-from postbacks.admin.logs.filters import RowChoiceField, TimedFilter, pk_or_none
+from postbacks.admin.logs.filter_fields import RowChoiceField, pk_or_none
+from postbacks.admin.logs.filters import TimedFilter
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import RefusalSearch, refusal_counts, refusal_log
 from postbacks.models import RefusalDoor, RefusalReason, RefusedEvent

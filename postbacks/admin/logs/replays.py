@@ -22,7 +22,8 @@ from apps_registry.models import App, Partner
 from apps_registry.roles import RIGHT_TO
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin, row_address
-from postbacks.admin.logs.filters import LogFilter, PostbackFilter, RowChoiceField, pk_or_none
+from postbacks.admin.logs.filter_fields import RowChoiceField, pk_or_none
+from postbacks.admin.logs.filters import LogFilter, PostbackFilter
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.logs.postback_detail import StatusBadge
 from postbacks.insights import wording
