@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from apps_registry.admin.keys import KeyAdmin
+from apps_registry.admin_base.own_pages import row_paths
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.snippets import event_snippet, tenjin_snippet
 from apps_registry.admin_base.tenant_admin import SubPage, TenantRelatedFilter
@@ -83,9 +84,11 @@ class SdkKeyAdmin(KeyAdmin):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(self.rotate_view)
-        own = path("<path:object_id>/rotate/", page, name="apps_registry_sdkkey_rotate")
-        return [own, *FromTenjinPage(self).urls, *super().get_urls()]
+        return [
+            *row_paths(self, rotate=self.rotate_view),
+            *FromTenjinPage(self).urls,
+            *super().get_urls(),
+        ]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -15,7 +15,7 @@ from django.contrib.admin.utils import label_for_field, lookup_field
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
@@ -23,6 +23,7 @@ from django.utils.text import capfirst
 
 from apps_registry import csv_format
 from apps_registry.admin_base import theme
+from apps_registry.admin_base.own_pages import list_paths
 from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action, logged_filters
@@ -44,9 +45,7 @@ class CsvExportAdmin(theme.ModelAdmin):
     export_columns: ClassVar[Sequence[Any]] = ()  # where the list has no room for all
 
     def get_urls(self) -> list[URLPattern]:
-        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
-        view = self.admin_site.admin_view(self.export_view)
-        return [path("export/", view, name=name), *super().get_urls()]
+        return [*list_paths(self, export=self.export_view), *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):

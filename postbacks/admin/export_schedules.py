@@ -12,10 +12,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.list_cells import CreatedColumn
+from apps_registry.admin_base.own_pages import row_paths
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm
 from apps_registry.admin_base.theme import Select, TextInput, Tone, badge
@@ -243,9 +244,7 @@ class ExportScheduleAdmin(CreatedColumn, TenantAdmin):
         return super().get_form(request, obj, change, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
-        run = self.admin_site.admin_view(self.run_view)
-        name = "postbacks_exportschedule_run"
-        return [path("<path:object_id>/run/", run, name=name), *super().get_urls()]
+        return [*row_paths(self, run=self.run_view), *super().get_urls()]
 
     def save_model(
         self, request: HttpRequest, obj: ExportSchedule, form: forms.ModelForm, change: bool

@@ -1,6 +1,6 @@
 """Alerts: the list, the templates to begin with, the form with its preview, and the history."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,11 +17,12 @@ from django.http import (
     HttpResponseRedirect,
 )
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.list_cells import day
+from apps_registry.admin_base.own_pages import list_paths, row_paths
 from apps_registry.admin_base.permissions import allowed, membership_of, user_of
 from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.admin_base.theme import Tone, badge
@@ -97,16 +98,9 @@ class AlertAdmin(TenantAdmin):
         return day(alert.last_raised, otherwise="never")
 
     def get_urls(self) -> list[URLPattern]:
-        views: dict[str, tuple[str, Callable[..., HttpResponse]]] = {
-            "preview": ("preview/", self.preview_view),
-            "test": ("<path:object_id>/test/", self.test_view),
-            "news": ("<path:object_id>/news/", self.news_view),
-        }
         return [
-            *(
-                path(route, self.admin_site.admin_view(view), name=f"postbacks_alert_{name}")
-                for name, (route, view) in views.items()
-            ),
+            *list_paths(self, preview=self.preview_view),
+            *row_paths(self, test=self.test_view, news=self.news_view),
             *super().get_urls(),
         ]
 

@@ -15,10 +15,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps_registry.admin_base.csv_export import TRUNCATED, encoded, heading
+from apps_registry.admin_base.own_pages import list_paths
 from apps_registry.admin_base.permissions import ReadOnlyAdmin
 from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.csv_format import ColumnType, FileFormat
@@ -253,11 +254,8 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
         return int(row.pk)
 
     def get_urls(self) -> list[URLPattern]:
-        if not self.can_be_exported:
-            return super().get_urls()
-        name = f"{self.opts.app_label}_{self.opts.model_name}_views"
-        view = self.admin_site.admin_view(self.views_view)
-        return [path("views/", view, name=name), *super().get_urls()]
+        views = list_paths(self, views=self.views_view) if self.can_be_exported else []
+        return [*views, *super().get_urls()]
 
     def views_view(self, request: HttpRequest) -> HttpResponse:
         """Choose columns, or save or delete a view of this list."""

@@ -1,6 +1,6 @@
 """Discrepancies in the admin: a partner's list is pasted or uploaded, compared, read by line."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -13,10 +13,11 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 
 from apps_registry import csv_format
 from apps_registry.admin_base.csv_export import encoded_chunks, file_response
+from apps_registry.admin_base.own_pages import list_paths, row_paths
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.theme import Tone
 from apps_registry.csv_format import FileFormat
@@ -334,17 +335,14 @@ class DiscrepancyAdmin(LogAdmin):
     can_be_exported = False
 
     def get_urls(self) -> list[URLPattern]:
-        views: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
-            "start": ("start/", self.start_view),
-            "progress": ("<path:object_id>/progress/", self.progress_view),
-            "lines": ("<path:object_id>/lines/", self.lines_view),
-            "cancel": ("<path:object_id>/cancel/", self.cancel_view),
-            "remove": ("<path:object_id>/remove/", self.remove_view),
-        }
         return [
-            *(
-                path(route, self.admin_site.admin_view(view), name=f"postbacks_discrepancy_{name}")
-                for name, (route, view) in views.items()
+            *list_paths(self, start=self.start_view),
+            *row_paths(
+                self,
+                progress=self.progress_view,
+                lines=self.lines_view,
+                cancel=self.cancel_view,
+                remove=self.remove_view,
             ),
             *super().get_urls(),
         ]

@@ -1,6 +1,6 @@
 """Exports: started from a log with its filters, followed, fetched, cancelled and deleted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,11 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.http.response import HttpResponseBase
 from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 
 from apps_registry import csv_format
 from apps_registry.admin_base.csv_export import FORMAT
+from apps_registry.admin_base.own_pages import list_paths, row_paths
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.theme import Tone
 from apps_registry.csv_format import FileFormat
@@ -162,18 +163,15 @@ class ExportAdmin(LogAdmin):
     can_be_exported = False
 
     def get_urls(self) -> list[URLPattern]:
-        views: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
-            "start": ("start/", self.start_view),
-            "progress": ("<path:object_id>/progress/", self.progress_view),
-            "download": ("<path:object_id>/download/", self.download_view),
-            "again": ("<path:object_id>/again/", self.again_view),
-            "cancel": ("<path:object_id>/cancel/", self.cancel_view),
-            "remove": ("<path:object_id>/remove/", self.remove_view),
-        }
         return [
-            *(
-                path(route, self.admin_site.admin_view(view), name=f"postbacks_export_{name}")
-                for name, (route, view) in views.items()
+            *list_paths(self, start=self.start_view),
+            *row_paths(
+                self,
+                progress=self.progress_view,
+                download=self.download_view,
+                again=self.again_view,
+                cancel=self.cancel_view,
+                remove=self.remove_view,
             ),
             *super().get_urls(),
         ]

@@ -10,9 +10,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils.html import format_html
 
+from apps_registry.admin_base.own_pages import row_paths
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.admin.logs import columns as log_columns
@@ -53,13 +54,9 @@ class PostbackAdmin(LogAdmin):
     actions = ["resend_selected"]
 
     def get_urls(self) -> list[URLPattern]:
-        replay = ReplayStartPage(self)
-        details = self.admin_site.admin_view(self.details_view)
-        question = self.admin_site.admin_view(self.resend_view)
         return [
-            *replay.urls,
-            path("<path:object_id>/details/", details, name="postbacks_postback_details"),
-            path("<path:object_id>/resend/", question, name="postbacks_postback_resend"),
+            *ReplayStartPage(self).urls,
+            *row_paths(self, details=self.details_view, resend=self.resend_view),
             *super().get_urls(),
         ]
 

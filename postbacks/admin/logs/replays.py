@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
+from apps_registry.admin_base.own_pages import row_paths
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.theme import Tone
 from apps_registry.csv_format import ColumnType
@@ -275,11 +276,8 @@ class ReplayAdmin(LogAdmin):
     column_types = dict.fromkeys(("Postbacks", "Delivered", "Given up"), ColumnType.INTEGER)
 
     def get_urls(self) -> list[URLPattern]:
-        progress = self.admin_site.admin_view(self.progress_view)
-        cancel = self.admin_site.admin_view(self.cancel_view)
         return [
-            path("<path:object_id>/progress/", progress, name="postbacks_replay_progress"),
-            path("<path:object_id>/cancel/", cancel, name="postbacks_replay_cancel"),
+            *row_paths(self, progress=self.progress_view, cancel=self.cancel_view),
             *super().get_urls(),
         ]
 

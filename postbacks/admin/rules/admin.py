@@ -17,12 +17,13 @@ from django.http import (
     HttpResponseRedirect,
 )
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.health_columns import HEALTH_COLUMNS, HEALTH_VALUES, HealthColumns
 from apps_registry.admin_base.list_cells import day
+from apps_registry.admin_base.own_pages import list_paths
 from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
@@ -155,11 +156,9 @@ class CallbackRuleAdmin(HealthColumns, VersionedAdmin):
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.preview_view)
-        address = path("preview/", view, name="postbacks_callbackrule_preview")
         pages = (*TemplatePages(self).urls, *TranslatePage(self).urls, *CataloguePage(self).urls)
         pages = (*pages, *TestSendPage(self).urls, *DryRunPage(self).urls, *HeldPage(self).urls)
-        return [address, *pages, *super().get_urls()]
+        return [*list_paths(self, preview=self.preview_view), *pages, *super().get_urls()]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial: dict[str, Any] = super().get_changeform_initial_data(request)

@@ -8,8 +8,9 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 
+from apps_registry.admin_base.own_pages import row_paths
 from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models import App
@@ -124,16 +125,10 @@ class VersionedAdmin(SwitchingAdmin):
     """A list of rules each of which has a page of versions and a page to copy it."""
 
     def get_urls(self) -> list[URLPattern]:
-        views = (("versions", self.versions_view), ("copy", self.copy_view))
-        pages = [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(view),
-                name=f"postbacks_callbackrule_{name}",
-            )
-            for name, view in views
+        return [
+            *row_paths(self, versions=self.versions_view, copy=self.copy_view),
+            *super().get_urls(),
         ]
-        return [*pages, *super().get_urls()]
 
     def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """List versions, compare two of them, and restore one after asking."""
