@@ -161,8 +161,8 @@ def find_devices(text: str) -> list[FoundDevice]:
     `text` is the id in any spelling, or its MD5, SHA-1 or SHA-256.
     """
     numbers = identifiers.searched_numbers(text)
-    found = DeviceDigest.objects.filter(digest__in=numbers)[: MOST_DEVICES * 2]
-    algorithms = {each.identifier_ref: numbers[each.digest] for each in found}
+    digests = DeviceDigest.objects.filter(digest__in=numbers)[: MOST_DEVICES * 2]
+    algorithms = {row.identifier_ref: numbers[row.digest] for row in digests}
     rows = DeviceIdentifier.objects.filter(pk__in=algorithms).order_by("-seen_on", "-pk")
     return [
         FoundDevice(row.app_id, row.device, row.install_ref, algorithms[row.pk] or row.kind)

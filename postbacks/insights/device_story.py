@@ -60,13 +60,13 @@ def story_of_device(text: str) -> list[StoryEntry]:
     devices = {(install.app_id, install.device) for install in installs}
     devices |= {(event.app_id, event.device) for event in carrying if event.device}
     of_devices = _any(_of_device(*device) for device in sorted(devices)[:_MOST_DEVICES])
-    others = Install.objects.filter(of_devices).exclude(pk__in=[each.pk for each in installs])
+    others = Install.objects.filter(of_devices).exclude(pk__in=[install.pk for install in installs])
     installs += others.order_by("-pk")[:_MOST_DEVICES]
     events = {event.pk: event for event in carrying}
     newest = Event.objects.filter(of_devices).order_by("-received_at", "-pk")[:MOST]
     events |= {event.pk: event for event in newest}
     touchpoints = Touchpoint.objects.filter(touchpoints_with(text)).order_by("-received_at")[:MOST]
-    by_id = {each.pk: each for each in (*touchpoints, *_touchpoints_of_installs(installs))}
+    by_id = {row.pk: row for row in (*touchpoints, *_touchpoints_of_installs(installs))}
     refused = RefusedEvent.objects.filter(refused_events_with(text)).order_by("-pk")[:MOST]
     return _in_order(installs, list(events.values()), list(by_id.values()), refused)
 
@@ -116,7 +116,7 @@ def _of_touchpoints(touchpoints: Sequence[Touchpoint]) -> Iterator[StoryEntry]:
 def _of_installs(installs: Sequence[Install]) -> Iterator[StoryEntry]:
     models.prefetch_related_objects(installs, "app", "partner", "campaign")
     for row in installs:
-        names = [str(each) for each in (row.partner, row.campaign) if each]
+        names = [str(credited) for credited in (row.partner, row.campaign) if credited]
         detail = f"Credited to {', '.join(names)}" if names else "Organic"
         title = f"{row.get_kind_display()} · {row.app}"
         state = row.get_state_display().lower()
@@ -192,10 +192,13 @@ def _touchpoints_of_installs(installs: Sequence[Install]) -> list[Touchpoint]:
     for app_id, key in keys.values_list("app_id", "key")[:MOST]:
         by_app.setdefault(app_id, set()).add(key)
     rows: dict[int, datetime] = {}
-    for app_id, own in by_app.items():
-        by_key = TouchpointKey.objects.filter(app_id=app_id, key__in=own).order_by("-occurred_at")
+    for app_id, keys_of_app in by_app.items():
+        by_key = TouchpointKey.objects.filter(app_id=app_id, key__in=keys_of_app).order_by(
+            "-occurred_at"
+        )
         rows |= dict(by_key.values_list("touchpoint_id", "received_at")[:MOST])
-    touchpoints = list(touchpoints_of([each for each in judged if each is not None])[:MOST])
+    known = [public_id for public_id in judged if public_id is not None]
+    touchpoints = list(touchpoints_of(known)[:MOST])
     if rows:
         span = (min(rows.values()), max(rows.values()))
         touchpoints += Touchpoint.objects.filter(pk__in=rows, received_at__range=span)

@@ -138,9 +138,8 @@ def delete_view(view: SavedView) -> None:
 
 def remember_columns(list_name: str, columns: Sequence[str], *, user: User) -> None:
     """Keep which columns a person wants of a list; none means the usual ones."""
-    own = SavedView.objects.filter(owner_ref=user.pk, list_name=list_name, name="")
     if not columns:
-        own.delete()
+        SavedView.objects.filter(owner_ref=user.pk, list_name=list_name, name="").delete()
         return
     SavedView.objects.update_or_create(
         owner_ref=user.pk,
@@ -159,8 +158,8 @@ def _within_bounds(columns: Sequence[str]) -> list[str]:
 def remembered_columns(list_name: str, *, user: User | None) -> list[str]:
     if user is None:
         return []
-    own = SavedView.objects.filter(owner_ref=user.pk, list_name=list_name, name="").first()
-    return columns_of(own) if own is not None else []
+    view = SavedView.objects.filter(owner_ref=user.pk, list_name=list_name, name="").first()
+    return columns_of(view) if view is not None else []
 
 
 def columns_of(view: SavedView) -> list[str]:

@@ -147,7 +147,7 @@ def events_with(text: str) -> "list[tuple[Event, str]]":
         for spelling in identifiers.device_spellings(device)
     }
     devices |= {
-        each.device: _MATCHED.get(each.matched, each.matched) for each in find_devices(text)
+        device.device: _MATCHED.get(device.matched, device.matched) for device in find_devices(text)
     }
     of_devices = Event.objects.filter(app_id__in=apps, device__in=devices)
     for event in _newest(of_devices.prefetch_related("app"), "received_at"):
@@ -190,7 +190,7 @@ def _find_installs(text: str) -> Iterator[SearchMatch]:
     rows = Install.objects.filter(installs_with(text, devices)).prefetch_related("app", "partner")
     installs = list(_newest(rows, "event_received_at"))
     carried = _names_carried(installs, text)
-    found = {each.install_id: each.matched for each in devices}
+    matched = {device.install_id: device.matched for device in devices}
     for install in installs:
         whose = str(install.partner) if install.partner else "organic"
         yield SearchMatch(
@@ -199,7 +199,7 @@ def _find_installs(text: str) -> Iterator[SearchMatch]:
             _matched_of_install(
                 install,
                 text,
-                carried.get(install.pk) or found.get(install.pk) or install.device,
+                carried.get(install.pk) or matched.get(install.pk) or install.device,
             ),
             install.event_received_at,
             f"{install.get_kind_display()} · {install.app} · {whose}",
@@ -214,7 +214,8 @@ def _names_carried(installs: Sequence[Install], text: str) -> dict[int, str]:
         for app_id in {install.app_id for install in installs}
         for name in names_of(text)
     }
-    keys = InstallKey.objects.filter(install__in=[each.pk for each in installs], key__in=by_key)
+    pks = [install.pk for install in installs]
+    keys = InstallKey.objects.filter(install__in=pks, key__in=by_key)
     return {install_id: by_key[key] for install_id, key in keys.values_list("install_id", "key")}
 
 

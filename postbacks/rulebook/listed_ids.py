@@ -85,7 +85,7 @@ class ListedPartner:
         ids = {spelling: canonical(id_) for id_ in listed for spelling in _spellings(id_)}
         keys = sorted(ids)
         self._find_clicks(ids, matches)
-        uuids = {str(found): key for key in keys if (found := uuid_or_none(key))}
+        uuids = {str(uuid): key for key in keys if (uuid := uuid_or_none(key))}
         sent_events = self._events_of_postbacks(uuids)
         devices = [
             (click.app_id, click.device, key)

@@ -59,8 +59,10 @@ def answer_partner(touchpoint: Touchpoint, outcome: TouchpointOutcome) -> Partne
         return PartnerAnswer("The event of the install is no longer kept, so nobody can tell.")
     explanations = explain(event, partner_id=touchpoint.partner_id)
     # Rules for other events say nothing of interest beside one for this event.
-    telling = [each for each in explanations if each.reasons[0].code != TRIGGER]
-    explanations = sorted(telling or explanations, key=lambda e: _PRECEDENCE.index(e.decision))
+    of_this_event = [rule for rule in explanations if rule.reasons[0].code != TRIGGER]
+    explanations = sorted(
+        of_this_event or explanations, key=lambda rule: _PRECEDENCE.index(rule.decision)
+    )
     return PartnerAnswer(_sentence(explanations), event, explanations)
 
 

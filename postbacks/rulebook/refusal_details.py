@@ -23,7 +23,7 @@ from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import InstallContext
 from postbacks.values.rule_choices import AttributionScope
 
-_MOST_OWN = 3  # touchpoints of one partner that a sentence names
+_MOST_NAMED = 3  # touchpoints of one partner that a sentence names
 
 _SCOPES: Mapping[str, str] = {
     AttributionScope.PARTNER: "The rule is for installs that its partner earned",
@@ -78,7 +78,7 @@ class RefusalWording:
 
     event: StoredEvent
     install: InstallContext
-    _own: dict[str, str] = field(default_factory=dict)
+    _outcomes: dict[str, str] = field(default_factory=dict)  # by partner
 
     def named(self, refusal: Refusal, rule: CallbackRule, scope: str) -> Refusal:
         """Return a refusal in words that name both sides."""
@@ -100,15 +100,15 @@ class RefusalWording:
 
     def _own_touchpoints(self, partner: str) -> str:
         """Return what became of a partner's own touchpoints, as the decision says it."""
-        if partner not in self._own:
+        if partner not in self._outcomes:
             rows = [row for row in self._judged if partner and row.get("partner") == partner]
-            own = [
+            outcomes = [
                 f" Its {row.get('kind') or 'touchpoint'} did not earn it: {_continued(row)}"
-                for row in rows[:_MOST_OWN]
+                for row in rows[:_MOST_NAMED]
                 if row.get("sentence")
             ]
-            self._own[partner] = "".join(own)
-        return self._own[partner]
+            self._outcomes[partner] = "".join(outcomes)
+        return self._outcomes[partner]
 
     @cached_property
     def _judged(self) -> tuple[Mapping[str, Any], ...]:

@@ -66,10 +66,10 @@ class Bucket:
     def begin_upload(self, transport: Transport, path: str) -> str:
         """Begin a file in parts; return the upload's ID. Raises StoreError."""
         reply = self._send(transport, "POST", path, [("uploads", "")])
-        found = _UPLOAD_ID.search(reply.body)
-        if found is None:
+        upload_id = _UPLOAD_ID.search(reply.body)
+        if upload_id is None:
             raise StoreError("The address answers, but not like a store of S3's API. Check it.")
-        return unescape(found[1].decode("ascii"))
+        return unescape(upload_id[1].decode("ascii"))
 
     def put_part(self, transport: Transport, path: str, part: tuple[str, int], body: bytes) -> str:
         """Store a part, named by upload and number from 1; return its tag. Raises StoreError."""
@@ -125,8 +125,8 @@ class Bucket:
 def _refused(reply: Reply) -> StoreError:
     if reply.error is not None or reply.status_code is None:
         return StoreError(f"The store could not be reached. {reply.detail}")
-    found = _CODE.search(reply.body)
-    code = found[1].decode("ascii") if found else ""
+    match = _CODE.search(reply.body)
+    code = match[1].decode("ascii") if match else ""
     if remedy := _REMEDIES.get(code):
         return StoreError(f"{remedy}{_own_region(reply)}")
     answered = f"{reply.status_code} {code}".strip()

@@ -137,25 +137,25 @@ def _fill_tables(organizations: Sequence[LoadOrganization]) -> None:
     apps = [
         (
             place,
-            each.organization.pk,
-            each.app.pk,
-            each.app.platform,
-            each.bundle_id,
-            [rule.pk for rule in each.rules],
+            generated.organization.pk,
+            generated.app.pk,
+            generated.app.platform,
+            generated.bundle_id,
+            [rule.pk for rule in generated.rules],
         )
-        for place, each in enumerate(organizations)
+        for place, generated in enumerate(organizations)
     ]
     links = [
         (
             place,
             number,
-            each.link.pk,
-            each.link.campaign_id,
-            each.link.campaign.partner_id,
-            msgspec.json.encode(each.facts).decode(),
+            link.link.pk,
+            link.link.campaign_id,
+            link.link.campaign.partner_id,
+            msgspec.json.encode(link.facts).decode(),
         )
         for place, organization in enumerate(organizations)
-        for number, each in enumerate(organization.links)
+        for number, link in enumerate(organization.links)
     ]
     _copy("load_app", apps)
     _copy("load_link", links)

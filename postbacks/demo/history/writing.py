@@ -80,8 +80,8 @@ def write_history(
     with past_clock(superuser) as set_time:
         writer = _HistoryWriter(demo, rng, now, set_time)
         with tqdm(total=len(arrivals), desc="The past     ", unit="", disable=None) as bar:
-            for each in arrivals:
-                writer.write(each)
+            for arrival in arrivals:
+                writer.write(arrival)
                 bar.update()
         set_time(now)
         _finish_credits(organization, now)
