@@ -70,8 +70,6 @@ _KEPT = "Keeps the credit of its first install:"
 
 
 class InstallFilter(TimedFilter):
-    """The filters of the installs."""
-
     basic = ("q", "type", "time")
     q = forms.CharField(
         label="ID of a device or an install",

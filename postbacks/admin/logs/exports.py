@@ -89,8 +89,6 @@ class ExportForm(forms.Form):
 
 
 class ExportListFilter(LogFilter):
-    """The filter of the list of exports."""
-
     basic = ("status",)
     status = forms.ChoiceField(label="Status", choices=[("", "Any"), *JobStatus.choices])
 

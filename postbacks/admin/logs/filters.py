@@ -179,8 +179,6 @@ class TimedFilter(LogFilter):
 
 
 class PostbackFilter(TimedFilter):
-    """The filters of the delivery log."""
-
     basic = ("q", "status", "time")
     q = IdField(
         label="ID of a postback or event",
@@ -311,8 +309,6 @@ class PostbackFilter(TimedFilter):
 
 
 class EventFilter(TimedFilter):
-    """The filters of the events."""
-
     basic = ("q", "event", "time")
     q = IdField(
         label="Event ID",
@@ -345,8 +341,6 @@ class EventFilter(TimedFilter):
 
 
 class LiveFilter(LogFilter):
-    """The filters of the live page."""
-
     basic = ("app", "event", "device")
     kind = forms.ChoiceField(
         label="Show",
@@ -387,8 +381,6 @@ class LiveFilter(LogFilter):
 
 
 class AttemptFilter(LogFilter):
-    """The filter of the delivery attempts."""
-
     basic = ("outcome",)
     outcome = forms.ChoiceField(
         label="Outcome",

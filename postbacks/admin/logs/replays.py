@@ -103,8 +103,6 @@ class ReplayForm(forms.Form):
 
 
 class ReplayListFilter(LogFilter):
-    """The filters of the list of replays."""
-
     basic = ("status", "rule")
     status = forms.ChoiceField(label="Status", choices=[("", "Any"), *ReplayStatus.choices])
     rule = RowChoiceField(queryset=None, label="Rule", empty_label="All rules")
