@@ -1,15 +1,9 @@
 """One libcurl handle: a request put into libcurl's options, its answer taken in small portions."""
 
-import re
 import socket
 from collections import deque
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import islice
 from time import monotonic
-from types import MappingProxyType
-from typing import NamedTuple
 
 import pycurl
 
@@ -17,21 +11,20 @@ from postbacks.delivery.http.address_guard import (
     AddressGuard,
     blocked,
     no_connection,
-    out_of_time,
     too_long,
 )
+from postbacks.delivery.http.curl_failures import failure_of_code
 from postbacks.delivery.http.dns import Answer, SocketAddress
 from postbacks.delivery.http.egress_proxy import EgressProxy, proxy_failure
+from postbacks.delivery.http.head_lines import NO_HEAD, head_of, header_lines, is_chunked
 from postbacks.delivery.http.request_guard import Origin, target_of
 from postbacks.delivery.http.response import (
     MOST_BODY,
-    MOST_HEADERS,
     MOST_WIRE_BYTES,
     Reply,
     TransportFailure,
     Undelivered,
     broken,
-    capped_header,
     inflated,
     joined_chunks,
     seconds_to_wait,
@@ -45,33 +38,9 @@ _CurlAddress = tuple[int, int, int, tuple[str, int] | tuple[str, int, int, int]]
 _NO_SOCKET: int = pycurl.SOCKET_BAD
 _GO_ON: int = pycurl.PREREQFUNC_OK
 _STOP: int = pycurl.PREREQFUNC_ABORT
-_SWITCHING_PROTOCOLS = 101
 _NEVER = 3_600_000
 _SUPPRESS_CONNECT_HEADERS = 265  # libcurl's number: pycurl has no name for it
-_VERIFY_RESULT = re.compile(r"(?:verify result|certificate problem): ([a-z -]{1,100})")
-_STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([1-9][0-9]{2})(?:[^0-9]|$)")
 _WITHOUT_LENGTH = frozenset({"GET", "HEAD", "DELETE", "TRACE", "OPTIONS", "CONNECT"})
-_DEFAULTS = ("Accept", "Expect", "Content-Type")
-_DEFAULTS_WITHOUT_BODY = ("Accept",)
-_SHORT_LINE = 256
-_FEW_LINES = 24
-_SHORT_HEAD = 1024
-_FIRST_FINAL = 200  # the first status that is not of an interim answer
-_TLS_CODES = frozenset(
-    {
-        pycurl.E_SSL_CONNECT_ERROR,
-        pycurl.E_SSL_CERTPROBLEM,
-        pycurl.E_SSL_CIPHER,
-        pycurl.E_PEER_FAILED_VERIFICATION,
-        pycurl.E_SSL_CACERT_BADFILE,
-        pycurl.E_SSL_ISSUER_ERROR,
-        pycurl.E_SSL_PINNEDPUBKEYNOTMATCH,
-        pycurl.E_SSL_INVALIDCERTSTATUS,
-    }
-)
-_RESET_CODES = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE})
-
-
 _NOWHERE = Origin("", "", 0)
 
 
@@ -218,7 +187,7 @@ class CurlHandle:
             return None
         if self.proxy is None and exchange.peer is None and self.is_connected():
             exchange.peer = self.curl.getinfo(pycurl.PRIMARY_IP) or None
-        failure = self._proxy_failure(code) or _failure(code, message, exchange.origin)
+        failure = self._proxy_failure(code) or failure_of_code(code, message, exchange.origin)
         return self._answer(exchange, error=failure)
 
     def end(self) -> None:
@@ -248,7 +217,7 @@ class CurlHandle:
         body = request.body
         if body is None and request.method not in _WITHOUT_LENGTH:
             body = b""
-        set_option(pycurl.HTTPHEADER, _header_lines(request.headers, has_body=body is not None))
+        set_option(pycurl.HTTPHEADER, header_lines(request.headers, has_body=body is not None))
         if body is None and request.method == self._method == "GET":
             return  # most of all requests, and all is set for them
         set_option(pycurl.CUSTOMREQUEST, request.method)
@@ -314,7 +283,7 @@ class CurlHandle:
         # One byte more than is kept tells whether there is more.
         if len(self._body) <= self._most_body:
             return None
-        if not _is_chunked(self._lines):
+        if not is_chunked(self._lines):
             self._is_cut = True
             return -1
         if len(joined_chunks(self._body, MOST_BODY + 1)) > MOST_BODY:
@@ -330,14 +299,14 @@ class CurlHandle:
         self, exchange: CurlExchange, *, is_ended: bool = False, error: Undelivered | None = None
     ) -> Reply:
         """Return what has come, which is nothing before the end of the head."""
-        head = _head_of(self._lines)
+        head = head_of(self._lines)
         if head.is_wrong:  # whatever libcurl made of it, such as a wait for more
-            head, error = _NO_HEAD, broken(TransportFailure.PROTOCOL)
+            head, error = NO_HEAD, broken(TransportFailure.PROTOCOL)
         elif not (is_ended or head.is_complete):
-            head = _NO_HEAD
+            head = NO_HEAD
         merged = head.merged
         body, more = bytes(self._body[:MOST_BODY]), False
-        if body and "transfer-encoding" in merged and _is_chunked(self._lines):
+        if body and "transfer-encoding" in merged and is_chunked(self._lines):
             body = joined_chunks(self._body, MOST_BODY)
         if body and "content-encoding" in merged:
             body, more = inflated(body, merged["content-encoding"][1])
@@ -375,143 +344,5 @@ class CurlHandle:
         )
 
 
-def _header_lines(headers: Mapping[str, str], *, has_body: bool) -> list[bytes]:
-    """Return a request's headers, without what libcurl would add; of one name the last counts."""
-    beginnings = _line_beginnings(tuple(headers), has_body)
-    if beginnings is None:
-        last = {name.lower(): (name, value) for name, value in headers.items()}
-        last.pop("accept-encoding", None)
-        return _header_lines(dict(last.values()), has_body=has_body)
-    names, lines = beginnings
-    # libcurl takes "Name:" for a wish to leave the header out.
-    return lines + [
-        b"%b: %b" % (name, value.encode("latin-1")) if value.strip(" \t") else b"%b;" % name
-        for name, value in zip(names, headers.values(), strict=True)
-    ]
-
-
-@lru_cache(maxsize=4096)
-def _line_beginnings(
-    names: tuple[str, ...], has_body: bool
-) -> tuple[list[bytes], list[bytes]] | None:
-    """Return the names as bytes, and the lines that do not depend on values.
-
-    None where a name is there twice, or our own is among them.
-    """
-    lowered = {name.lower() for name in names}
-    if len(lowered) < len(names) or "accept-encoding" in lowered:
-        return None
-    defaults = _DEFAULTS if has_body else _DEFAULTS_WITHOUT_BODY
-    left_out = [b"%b:" % name.encode() for name in defaults if name.lower() not in lowered]
-    return [name.encode() for name in names], [*left_out, b"Accept-Encoding: identity"]
-
-
-class _Head(NamedTuple):
-    """The head of an answer; `merged` has names and values by the name in lower case."""
-
-    status: int | None
-    is_complete: bool = False
-    is_wrong: bool = False  # not HTTP, or another protocol
-    merged: Mapping[str, tuple[str, str]] = MappingProxyType({})
-    headers: Mapping[str, str] = MappingProxyType({})
-
-
-_NO_HEAD = _Head(None)
-
-
-def _head_of(lines: list[bytes]) -> _Head:
-    """Return the last head among the lines of an answer: interim ones come before it."""
-    if len(lines) <= _FEW_LINES and sum(map(len, lines)) <= _SHORT_HEAD:
-        return _known_head(tuple(lines))
-    return _read_head(lines)
-
-
-def _read_head(lines: Sequence[bytes]) -> _Head:
-    status, is_complete = None, False
-    fields: list[bytes] = []
-    for line in lines:
-        if is_complete:
-            break  # what follows is a trailer
-        if line.startswith(b"HTTP/"):
-            match = _STATUS_LINE.match(line)
-            status = int(match[1]) if match else None
-            fields = []
-            if status in {None, _SWITCHING_PROTOCOLS}:
-                return _Head(None, is_wrong=True)
-        elif line.strip(b"\r\n"):
-            fields.append(line)
-        else:
-            is_complete = status is not None and status >= _FIRST_FINAL
-    merged = _merged(fields)
-    headers = dict(islice(merged.values(), MOST_HEADERS))
-    return _Head(status, is_complete, merged=merged, headers=headers)
-
-
-# A partner's answers of one second are mostly the same.
-_known_head = lru_cache(maxsize=1024)(_read_head)
-
-
-def _merged(lines: list[bytes]) -> dict[str, tuple[str, str]]:
-    """Return names and values by the name in lower case; a repeated header's values are joined."""
-    merged: dict[str, tuple[str, str]] = {}
-    for line in lines:
-        key, name, value = _known_line(line) if len(line) <= _SHORT_LINE else _read_line(line)
-        if key in merged:
-            name, first = merged[key]
-            name, value = capped_header(name, f"{first}, {value}")
-        merged[key] = name, value
-    return merged
-
-
-def _read_line(line: bytes) -> tuple[str, str, str]:
-    name, _, value = line.decode("latin-1").partition(":")
-    return name.lower(), *capped_header(name, value.strip())
-
-
-# A partner's answers are much alike.
-_known_line = lru_cache(maxsize=4096)(_read_line)
-
-
-def _is_chunked(lines: list[bytes]) -> bool:
-    return any(
-        line[:18].lower() == b"transfer-encoding:" and b"chunked" in line.lower() for line in lines
-    )
-
-
 def milliseconds_since(moment: float) -> int:
     return round((monotonic() - moment) * 1000)
-
-
-def _failure(code: int, message: str, origin: Origin) -> Undelivered:
-    """Return the failure that libcurl's code stands for, in our words.
-
-    Its message is only read for what kind of failure it is: it may hold what the partner sent.
-    """
-    if code == pycurl.E_OPERATION_TIMEDOUT:
-        return out_of_time()
-    if code == pycurl.E_COULDNT_CONNECT:
-        return no_connection()
-    if code == pycurl.E_PEER_FAILED_VERIFICATION:
-        reason = _certificate_problem(message, origin)
-        return Undelivered(
-            TransportFailure.TLS, f"The partner's TLS certificate was refused: {reason}."
-        )
-    if code in _TLS_CODES:
-        return Undelivered(TransportFailure.TLS, "No TLS connection could be agreed on.")
-    if message.startswith("Too large response headers"):
-        return too_long()
-    if code in _RESET_CODES or (code == pycurl.E_RECV_ERROR and _is_reset(message)):
-        return broken(TransportFailure.RESET)
-    return broken(TransportFailure.PROTOCOL)
-
-
-def _is_reset(message: str) -> bool:
-    return message.startswith(("Recv failure", "OpenSSL SSL_read", "Connection"))
-
-
-def _certificate_problem(message: str, origin: Origin) -> str:
-    problem = _VERIFY_RESULT.search(message)
-    if problem:
-        return problem[1].strip()
-    kind = "IP address" if origin.address is not None else "Hostname"
-    return f"{kind} mismatch, certificate is not valid for '{origin.host}'"
