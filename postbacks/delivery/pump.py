@@ -37,8 +37,8 @@ from postbacks.delivery.loads import Loads
 from postbacks.delivery.sending import Sending
 from postbacks.delivery.shares import Speeds, claimed_together
 from postbacks.delivery.wakeups import SharedNotifications, Wakeup
-from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.outages import is_conflict, is_outage
+from postbacks.infrastructure.database.prepared import PlanAge
 from postbacks.models.heartbeats import Channel, wake_pumps
 from postbacks.values.events import StoredEvent
 from postbacks.values.outgoing_request import ClaimedPostback, Lease, RenderedPostback
@@ -90,6 +90,7 @@ class Pump:
     _turns: Turns = field(default_factory=Turns)
     _heavy: HeavyLanes = field(default_factory=HeavyLanes)
     _rests: Rests = field(init=False)
+    _plans: PlanAge = field(init=False)
     _unsure_claims: list[UUID] = field(default_factory=list)  # of events whose decision failed
     _look_after: QueuePlace = FIRST_PLACE
     _wakeup: Wakeup = field(default_factory=Wakeup)
@@ -103,6 +104,7 @@ class Pump:
 
     def __post_init__(self) -> None:
         self._rests = Rests(self.clock)
+        self._plans = PlanAge(self.clock)
         self._finished = FinishedClaims(self.journal, self.clock)
         self._sending = Sending(
             self.transport, self._finished, self.journal, self._notify, self.speeds, self.clock
@@ -178,7 +180,7 @@ class Pump:
         if self.clock() < self._next_beat:
             return True
         self._next_beat = self.clock() + self.beat_seconds
-        prepared.replan()
+        self._plans.replan_if_old()
         self._sending.withdraw(open_lanes())  # opened by any worker
         return self.beat()
 
@@ -211,6 +213,7 @@ class Pump:
                 if self.loads.serves_busy:
                     seconds = self.clock() - began_at - 2 * given  # which was no work but rest
                     self._rests.begin(claimed, seconds, is_divided=self.loads.are_divided)
+        self._plans.add_rows(decided + len(claimed))
         return bool(decided or claimed)
 
     def _give_way(self) -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from postbacks.delivery.claiming import Lane
 from postbacks.delivery.shares import Shares, most_of_one_lane
-from tests.delivery.clock import Clock
+from tests.clock import Clock
 
 
 class Traffic:

@@ -6,6 +6,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from postbacks.infrastructure.database import prepared
+from tests.clock import Clock
 
 _STATEMENT = "SELECT %(value)s::integer + 1"
 _PLAN_COUNTS = """
@@ -29,6 +30,24 @@ def test_a_statement_still_works_after_its_plan_was_forgotten() -> None:
     prepared.replan()
 
     assert prepared.run(_STATEMENT, {"value": 2}) == [(3,)]
+
+
+def test_plans_are_made_anew_after_ten_seconds_or_many_rows_and_not_more_often() -> None:
+    clock = Clock()
+    plans = prepared.PlanAge(clock)
+    first = plans.replan_if_old()  # the connection may have been another pump's
+
+    clock.now = 9.0
+    plans.add_rows(999)
+    too_early = plans.replan_if_old()
+    plans.add_rows(1)
+    after_many_rows = plans.replan_if_old()
+    clock.now = 18.9
+    again_too_early = plans.replan_if_old()
+    clock.now = 19.0
+
+    assert (first, too_early, after_many_rows, again_too_early) == (True, False, True, False)
+    assert plans.replan_if_old()
 
 
 def test_a_refused_statement_raises_djangos_error_and_leaves_the_connection_usable() -> None:

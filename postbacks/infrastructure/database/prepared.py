@@ -4,16 +4,20 @@ Django's cursors put the values into the text, so that every statement is planne
 partition for each day that takes longer than the work itself.
 """
 
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from importlib.resources import files
 from typing import Any, TypeVar, cast
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.pq import Format
 from psycopg.rows import RowFactory, RowMaker, args_row, kwargs_row, tuple_row
 
@@ -22,6 +26,8 @@ from postbacks.infrastructure.database.stalls import restart_wait
 T = TypeVar("T")
 
 _ENUM_WORD = re.compile(r":'(\w+)\.(\w+)'")
+_MANY_ROWS = 1_000
+_LONGEST_KEPT_SECONDS = 10.0
 _PLAIN_WORD = re.compile(r"[a-z0-9_]+")
 _TIMESTAMPTZ = psycopg.adapters.types["timestamptz"].oid
 # In C, where psycopg has it. Django's is Python, and a postback has eight to load on its way.
@@ -67,7 +73,7 @@ def run(statement: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...
     Raises Django's database errors. Each text is kept: nothing but days may vary in it.
     """
     with _executed(statement, parameters, tuple_row) as cursor:
-        return cursor.fetchall() if cursor.description else []
+        return cursor.fetchall() if _has_rows(cursor) else []
 
 
 def fetch(make_row: Callable[..., T], statement: str, parameters: Mapping[str, object]) -> list[T]:
@@ -84,11 +90,24 @@ def _row_factory(make_row: Callable[..., T]) -> RowFactory[T]:
     fields = getattr(make_row, "__match_args__", ())
 
     def factory(cursor: psycopg.Cursor[Any]) -> RowMaker[T]:
-        names = tuple(column.name for column in cursor.description or ())
+        names = _column_names(cursor)
         is_in_order = bool(names) and fields[: len(names)] == names
         return (args_row if is_in_order else kwargs_row)(make_row)(cursor)
 
     return factory
+
+
+# Not by `description`, which makes an object of each column and looks its type up: an eighth of
+# what a pump takes for a single event.
+def _column_names(cursor: psycopg.Cursor[Any]) -> tuple[str, ...]:
+    result = cursor.pgresult
+    if result is None:
+        return ()
+    return tuple((result.fname(place) or b"").decode() for place in range(result.nfields))
+
+
+def _has_rows(cursor: psycopg.Cursor[Any]) -> bool:
+    return cursor.pgresult is not None and cursor.pgresult.nfields > 0
 
 
 def array_of(values: Iterable[int | datetime | None]) -> str:
@@ -103,9 +122,10 @@ def array_of(values: Iterable[int | datetime | None]) -> str:
 def _executed(
     statement: str, parameters: Mapping[str, object], row_factory: RowFactory[T]
 ) -> Iterator[psycopg.Cursor[T]]:
-    connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors:
-        yield _execute(_open_connection(), statement, parameters, row_factory)
+    database = connections[DEFAULT_DB_ALIAS]  # once: `connection` looks it up for each attribute
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        yield _execute(_open(database), statement, parameters, row_factory)
 
 
 Parameters = Sequence[object] | Mapping[str, object]
@@ -123,7 +143,7 @@ def one_round_trip() -> Iterator[Execute]:
     connection.validate_no_broken_transaction()
     is_nested = connection.in_atomic_block
     with connection.wrap_database_errors:
-        session = _open_connection()
+        session = _open(connections[DEFAULT_DB_ALIAS])
 
         def execute(statement: str, parameters: Parameters = ()) -> psycopg.Cursor[tuple[Any, ...]]:
             return _execute(session, statement, parameters, tuple_row)
@@ -148,17 +168,39 @@ def _execute(
     return cursor.execute(statement.encode(), parameters, prepare=True)
 
 
-def _open_connection() -> psycopg.Connection:
+def _open(database: BaseDatabaseWrapper) -> psycopg.Connection:
     """Return Django's connection, opened or renewed as Django's own cursors do it."""
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    return cast(psycopg.Connection, connection.connection)
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    return cast(psycopg.Connection, database.connection)
 
 
 def replan() -> None:
-    """Forget the plans. One that was made for a small table is slow once the table has grown.
-
-    Long-lived connections call this about once a second, long before statistics are renewed.
-    """
+    """Forget the plans. One that was made for a small table is slow once the table has grown."""
     with connection.cursor() as cursor:
         cursor.execute("DISCARD PLANS")
+
+
+@dataclass(slots=True)
+class PlanAge:
+    """Tells when the plans of a long-lived connection may be those of much smaller tables.
+
+    That is once many rows have passed through it, or after ten seconds, long before statistics are
+    renewed. Not more often: to plan all statements of a pump anew takes about ten milliseconds, and
+    whatever comes next waits for that.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _began_at: float = -math.inf
+    _rows: int = 0
+
+    def add_rows(self, count: int) -> None:
+        self._rows += count
+
+    def replan_if_old(self) -> bool:
+        """Forget the plans if they are old; tell whether they were."""
+        if self._rows < _MANY_ROWS and self.clock() < self._began_at + _LONGEST_KEPT_SECONDS:
+            return False
+        replan()
+        self._began_at, self._rows = self.clock(), 0
+        return True
