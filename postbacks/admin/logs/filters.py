@@ -97,8 +97,8 @@ class LogFilter(forms.Form):
 
     @property
     def is_opened(self) -> bool:
-        """Return whether one of the other fields is in use, so that none acts unseen."""
-        return any(str(bound.value() or "") or bound.errors for bound in self.other_fields)
+        """Return whether one of the other fields has a mistake; those in use stand as chips."""
+        return any(bound.errors for bound in self.other_fields)
 
     @property
     def active_values(self) -> dict[str, str]:
