@@ -114,20 +114,20 @@ class EvidenceReader:
             of_rules = [figures[rule.pk] for rule in rules if rule.pk in figures]
             evidence, failure = rate_of(of_rules)
             subject = f"partner:{alert.partner_id}"
-            seen = Observation(
+            observation = Observation(
                 subject,
                 str(rules[0].partner),
                 evidence,
                 partner_ref=alert.partner_id,
                 failure=failure,
             )
-            return AlertEvidence([seen], {subject})
-        seen_rules = []
+            return AlertEvidence([observation], {subject})
+        observations = []
         for rule in rules:
             if rule.pk in figures:
                 evidence, failure = rate_of([figures[rule.pk]])
-                seen_rules.append(_of_rule(rule, evidence, failure))
-        return AlertEvidence(seen_rules, {f"rule:{rule.pk}" for rule in rules})
+                observations.append(_of_rule(rule, evidence, failure))
+        return AlertEvidence(observations, {f"rule:{rule.pk}" for rule in rules})
 
     def _silences(self, alert: Alert) -> AlertEvidence:
         begin = self._window(alert)
@@ -170,12 +170,12 @@ class EvidenceReader:
         )
 
     def _breakers(self, alert: Alert) -> AlertEvidence:
-        seen: dict[str, Observation] = {}
+        by_subject: dict[str, Observation] = {}
         for rule in self.rules_of(alert):
             for breaker in self._open_breakers.get(rule.pk, ()):
                 observation = _of_breaker(rule, breaker, self.now)
-                seen.setdefault(observation.subject, observation)
-        return AlertEvidence(list(seen.values()), unobserved=Judgment.WELL)
+                by_subject.setdefault(observation.subject, observation)
+        return AlertEvidence(list(by_subject.values()), unobserved=Judgment.WELL)
 
     def _window(self, alert: Alert) -> datetime:
         return self.now - timedelta(minutes=alert.minutes or 0)

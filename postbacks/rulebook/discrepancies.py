@@ -118,18 +118,18 @@ class _Sent:
     click_id: str | None
 
 
-def start(wanted: ComparisonRequest) -> Discrepancy:
+def start(request: ComparisonRequest) -> Discrepancy:
     """Have a worker compare a list. Raises DiscrepancyRefusedError and UnreadableListError."""
     _check_room()  # before the list is read, which takes a while
-    text = wanted.text.replace("\0", "")  # PostgreSQL keeps none
+    text = request.text.replace("\0", "")  # PostgreSQL keeps none
     read = parse_list(text, zone=_zone())
     take_turns("discrepancy")
     _check_room()
     dates = [line.at for line in read.lines if line.at]
     now = datetime.now(UTC)
     discrepancy = Discrepancy.objects.create(
-        partner=wanted.partner,
-        event_name=wanted.event_name,
+        partner=request.partner,
+        event_name=request.event_name,
         text=text,
         readings=list(read.readings),
         remarks=list(read.remarks),
@@ -138,10 +138,10 @@ def start(wanted: ComparisonRequest) -> Discrepancy:
         expires_at=now + KEPT_FOR,
         worked_at=now,
         total=len(read.lines),
-        since=wanted.since or (min(dates) - _DAY if dates else None),
-        until=wanted.until or (max(dates) + _DAY if dates else None),
+        since=request.since or (min(dates) - _DAY if dates else None),
+        until=request.until or (max(dates) + _DAY if dates else None),
     )
-    log_action(Action.EXPORTED, name=f"discrepancies with {wanted.partner}")
+    log_action(Action.EXPORTED, name=f"discrepancies with {request.partner}")
     return discrepancy
 
 
@@ -294,7 +294,7 @@ class _Comparing:
             self._job.since = self._job.since or sent["first"] - _DAY
             self._job.until = self._job.until or sent["last"]
 
-    def _judged(self, line: PartnerLine, known: KnownIds) -> DiscrepancyLine:
+    def _judged(self, line: PartnerLine, matches: KnownIds) -> DiscrepancyLine:
         stored = DiscrepancyLine(
             organization_id=self._job.organization_id,
             discrepancy=self._job,
@@ -307,19 +307,19 @@ class _Comparing:
         )
         id_ = canonical(line.id)
         choices = [
-            (event, self._best(known.postbacks.get(event.id, ())))
-            for event in known.events.get(id_, ())
+            (event, self._best(matches.postbacks.get(event.id, ())))
+            for event in matches.events.get(id_, ())
             if self._job.event_name in {"", event.event_name}
         ]
         if choices:
-            event, postback = min(choices, key=lambda choice: _rank(line, choice, known.used))
-            known.used.add(event.id)
+            event, postback = min(choices, key=lambda choice: _rank(line, choice, matches.used))
+            matches.used.add(event.id)
             self._note_kind(event.kind)
             self._fill(stored, event, postback)
-        elif clicks := known.clicks.get(id_):
+        elif clicks := matches.clicks.get(id_):
             self._note_kind("click")
             stored.outcome = DiscrepancyOutcome.NOT_OWED
-            stored.reason, stored.detail = self._why_no_event(clicks, known)
+            stored.reason, stored.detail = self._why_no_event(clicks, matches)
         else:
             stored.outcome, stored.detail = DiscrepancyOutcome.UNKNOWN, _UNKNOWN
         return stored
@@ -361,11 +361,11 @@ class _Comparing:
             return code, reasons[0][1].detail
         return code, " ".join(f"{rule}: {reason.detail}" for rule, reason in reasons[:MOST_RULES])
 
-    def _why_no_event(self, clicks: Sequence[ListedClick], known: KnownIds) -> tuple[str, str]:
+    def _why_no_event(self, clicks: Sequence[ListedClick], matches: KnownIds) -> tuple[str, str]:
         """Return why a click earned nothing for the partner, as a code and a sentence."""
         for click in clicks:
-            if click.id in known.click_reasons:
-                return known.click_reasons[click.id]
+            if click.id in matches.click_reasons:
+                return matches.click_reasons[click.id]
         if all(click.partner_id != self._job.partner_id for click in clicks):
             name = self._partner.names.get(clicks[0].partner_id, "another partner")
             return "other_partner", f"The click came from {name}."

@@ -113,17 +113,17 @@ class ListedPartner:
         self._find_postbacks(matches)
         return matches
 
-    def _find_clicks(self, ids: Mapping[str, str], known: KnownIds) -> None:
+    def _find_clicks(self, ids: Mapping[str, str], matches: KnownIds) -> None:
         by_key = {
             identifiers.key_of(app, identifiers.identifier(identifiers.CLICK_ID, spelling)): id_
             for app in self.apps
             for spelling, id_ in ids.items()
         }
         for click in fetch_rows(ListedClick, _FIND_CLICKS, apps=self.apps, keys=list(by_key)):
-            known.clicks[by_key[click.key]].append(click)
+            matches.clicks[by_key[click.key]].append(click)
         lost = [
             click
-            for clicks in known.clicks.values()
+            for clicks in matches.clicks.values()
             for click in clicks
             if click.app_id is None and click.partner_id == self.id
         ]
@@ -140,7 +140,7 @@ class ListedPartner:
                 reason = outcome.reason or (
                     "no_install" if outcome.status == TouchpointStatus.UNMATCHED else outcome.status
                 )
-                known.click_reasons[touchpoint.pk] = (reason, outcome.sentence)
+                matches.click_reasons[touchpoint.pk] = (reason, outcome.sentence)
 
     def _events_of_postbacks(self, uuids: Mapping[str, str]) -> dict[str, str]:
         """Return the partner's ID for each event whose postback it names."""
@@ -150,8 +150,8 @@ class ListedPartner:
             for public_id, event_id in named.values_list("public_id", "sdk_event_id")
         }
 
-    def _find_postbacks(self, known: KnownIds) -> None:
-        events = [event for found in known.events.values() for event in found]
+    def _find_postbacks(self, matches: KnownIds) -> None:
+        events = [event for of_id in matches.events.values() for event in of_id]
         if not events or not self.rules:
             return
         days = [event.received_at for event in events]
@@ -162,7 +162,7 @@ class ListedPartner:
             test=False,
         )
         for postback in postbacks.order_by("-id"):
-            known.postbacks[postback.event_id or 0].append(postback)
+            matches.postbacks[postback.event_id or 0].append(postback)
 
 
 def _spellings(id_: str) -> set[str]:

@@ -78,18 +78,18 @@ def change_choices(
     if request.method != "POST" or user is None or not allowed(request, Right.READ):
         raise PermissionDenied
     query = QueryDict(request.POST.get("query", ""))
-    kept = QueryDict(mutable=True)
-    kept.update({name: query[name] for name in query if name in filters})
+    chosen = QueryDict(mutable=True)
+    chosen.update({name: query[name] for name in query if name in filters})
     match request.POST.get("do"):
         case "columns":
             saved_views.remember_columns(list_name, request.POST.getlist(COLUMN), user=user)
         case "usual":
             saved_views.remember_columns(list_name, [], user=user)
         case "save":
-            _save(request, list_name, kept.dict())
+            _save(request, list_name, chosen.dict())
         case "delete":
             _delete(request, list_name)
-    return HttpResponseRedirect(f"{back}?{kept.urlencode()}" if kept else back)
+    return HttpResponseRedirect(f"{back}?{chosen.urlencode()}" if chosen else back)
 
 
 def cell_text(value: object) -> str:

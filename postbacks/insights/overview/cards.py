@@ -127,13 +127,13 @@ def _pending(overview: Overview) -> FigureCard:
         elif late < -_LATE:
             note = f"next try in {wording.span(-late)}"
     if queue.held:
-        held = f"{wording.number(queue.held)} wait: their rule is off or suspended"
+        of_held = f"{wording.number(queue.held)} wait: their rule is off or suspended"
         if queue.held == 1:
-            held = "1 waits: its rule is off or suspended"
-        note = f"{note} · {held}" if queue.waiting else held
+            of_held = "1 waits: its rule is off or suspended"
+        note = f"{note} · {of_held}" if queue.waiting else of_held
     url = list_url("postback", status=PostbackStatus.PENDING, time="30d")
     return FigureCard("Pending", wording.number(queue.waiting + queue.held), note, url, tone)
 
 
-def _change(count: int, before: int, asked: AskedOverview) -> str:
-    return wording.change(count, before, asked.previous_name)
+def _change(count: int, before: int, scope: AskedOverview) -> str:
+    return wording.change(count, before, scope.previous_name)

@@ -7,27 +7,27 @@ from django.urls import reverse
 from postbacks.insights.overview.asked import AskedOverview
 
 
-def within(asked: AskedOverview, *names: str) -> dict[str, str]:
+def within(scope: AskedOverview, *names: str) -> dict[str, str]:
     """Return the filters of a log that leave what the period counts, of those that it has."""
-    values = {"since": asked.of.since.isoformat(), "until": asked.of.until.isoformat()}
-    chosen = {choice.name: choice.chosen for choice in asked.filters if choice.name in names}
+    values = {"since": scope.of.since.isoformat(), "until": scope.of.until.isoformat()}
+    chosen = {choice.name: choice.chosen for choice in scope.filters if choice.name in names}
     return values | {name: value for name, value in chosen.items() if value}
 
 
-def postbacks_url(asked: AskedOverview, status: str = "", **more: str) -> str:
+def postbacks_url(scope: AskedOverview, status: str = "", **more: str) -> str:
     filters = {name: value for name, value in {"status": status, **more}.items() if value}
     return list_url(
-        "postback", **filters, **within(asked, "app", "partner", "campaign", "rule"), test="no"
+        "postback", **filters, **within(scope, "app", "partner", "campaign", "rule"), test="no"
     )
 
 
-def events_url(asked: AskedOverview) -> str:
+def events_url(scope: AskedOverview) -> str:
     """Return the log with the events of a period; empty where it can't say who was credited."""
-    return "" if asked.only.campaign else list_url("event", **within(asked, "app"))
+    return "" if scope.only.campaign else list_url("event", **within(scope, "app"))
 
 
-def installs_url(asked: AskedOverview) -> str:
-    return list_url("install", **within(asked, "app", "partner", "campaign"))
+def installs_url(scope: AskedOverview) -> str:
+    return list_url("install", **within(scope, "app", "partner", "campaign"))
 
 
 def list_url(model: str, **filters: str) -> str:

@@ -349,14 +349,14 @@ def _flow(overview: Overview) -> list[FlowStage]:
     ]
 
 
-def _skipped_links(figures: Figures, asked: AskedOverview) -> list[FlowLink]:
+def _skipped_links(figures: Figures, scope: AskedOverview) -> list[FlowLink]:
     """Return each reason with its rows, the most frequent first."""
-    reasons = sorted(figures.skipped.items(), key=lambda each: (-each[1], each[0]))
+    reasons = sorted(figures.skipped.items(), key=lambda reason: (-reason[1], reason[0]))
     return [
         FlowLink(
             wording.number(count),
             wording.lower_first(reason_words(code)),
-            postbacks_url(asked, PostbackStatus.SKIPPED, reason=code),
+            postbacks_url(scope, PostbackStatus.SKIPPED, reason=code),
         )
         for code, count in reasons
     ]
