@@ -36,8 +36,8 @@ LISTS: Final = {
 # lists' pages filter by besides what the audit log keeps of filters.
 _ABOUT_KINDS: Final = frozenset(
     {
-        *("event", "time", "code", "attempts", "country", "pointer", "sdk_version", "network"),
-        *("signature", "duplicates", "postback", "won", "rejected"),
+        *("event", "time", "order", "code", "attempts", "country", "pointer", "sdk_version"),
+        *("network", "signature", "duplicates", "postback", "won", "rejected"),
     }
 )
 _MAY_BE_ID: Final = re.compile(
