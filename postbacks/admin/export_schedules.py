@@ -40,17 +40,21 @@ _EXAMPLES = {"event_name": "purchase", "reason": "no_consent", "version": "1"}
 _MOST_SHOWN = 200  # of the history: a week of hours
 
 
-def _field_name(list_name: str, each: ListFilter) -> str:
+def _field_name(list_name: str, list_filter: ListFilter) -> str:
     """Return the form's name for a filter: rows are chosen likewise whichever the list is."""
-    return f"filter_{each.name}" if each.model else f"filter_{list_name}_{each.name}"
+    return (
+        f"filter_{list_filter.name}"
+        if list_filter.model
+        else f"filter_{list_name}_{list_filter.name}"
+    )
 
 
 def _filter_fields() -> dict[str, list[str]]:
     """Return the lists of each field for a filter, by the form's name for it."""
     lists_of: dict[str, list[str]] = {}
     for list_name in ScheduledList.values:
-        for each in filters_of(list_name).values():
-            lists_of.setdefault(_field_name(list_name, each), []).append(list_name)
+        for list_filter in filters_of(list_name).values():
+            lists_of.setdefault(_field_name(list_name, list_filter), []).append(list_name)
     return lists_of
 
 
@@ -85,11 +89,13 @@ class ExportScheduleForm(TenantForm):
         """Have a field for each filter that one of the lists has; the page shows those of one."""
         stored = QueryDict(self.instance.filters)
         for name, lists in _filter_fields().items():
-            each = filters_of(lists[0])[name.removeprefix("filter_").removeprefix(f"{lists[0]}_")]
-            field = _filter_field(each, stored.get(each.name, ""))
+            list_filter = filters_of(lists[0])[
+                name.removeprefix("filter_").removeprefix(f"{lists[0]}_")
+            ]
+            field = _filter_field(list_filter, stored.get(list_filter.name, ""))
             field.widget.attrs |= {"data-lists": " ".join(lists)}
             if self.instance.list_name in lists:
-                field.initial = stored.get(each.name, "")
+                field.initial = stored.get(list_filter.name, "")
             self.fields[name] = field
 
     def _offer(self, name: str, formats: list[tuple[str, str]]) -> None:
@@ -110,8 +116,8 @@ class ExportScheduleForm(TenantForm):
         # The page adds fields of its own to those of its subclass.
         values = {name: cleaned[name] for name in ExportScheduleForm.Meta.fields}
         row = ExportSchedule(pk=self.instance.pk, filters=self.instance.filters, **values)
-        found = schedule_checks.problems(row, secret=cleaned["secret"], before=self._before)
-        for name, sentence in found.items():
+        problems = schedule_checks.problems(row, secret=cleaned["secret"], before=self._before)
+        for name, sentence in problems.items():
             if name != "filters":  # each has said what is wrong where it stands
                 self.add_error(name, sentence)
         return cleaned
@@ -119,13 +125,13 @@ class ExportScheduleForm(TenantForm):
     def _read_filters(self, cleaned: dict[str, Any]) -> None:
         """Put the filters of the chosen list together as an address has them."""
         list_name, values = cleaned["list_name"], {}
-        for each in filters_of(list_name).values():
-            name = _field_name(list_name, each)
+        for list_filter in filters_of(list_name).values():
+            name = _field_name(list_name, list_filter)
             if not cleaned.get(name):
                 continue
-            values[each.name] = cleaned[name]
+            values[list_filter.name] = cleaned[name]
             sentence = schedule_checks.filter_problem(
-                list_name, urlencode([(each.name, cleaned[name])])
+                list_name, urlencode([(list_filter.name, cleaned[name])])
             )
             if sentence:
                 self.add_error(name, sentence)
@@ -135,27 +141,31 @@ class ExportScheduleForm(TenantForm):
         return super()._get_validation_exclusions() - {"folder"}
 
 
-def _filter_field(each: ListFilter, stored: str) -> forms.Field:
+def _filter_field(list_filter: ListFilter, stored: str) -> forms.Field:
     """Return the field of a filter; what is stored is offered, even if it is archived or gone."""
-    label = _in_words(each.name)
-    help_text = each.help_text.replace("`", "")
-    if not each.model and not each.choices:
+    label = _in_words(list_filter.name)
+    help_text = list_filter.help_text.replace("`", "")
+    if not list_filter.model and not list_filter.choices:
         return forms.CharField(
             label=label,
             required=False,
             max_length=255,
             help_text=help_text or "Leave it empty for all.",
-            widget=TextInput({"placeholder": _EXAMPLES.get(each.name, "")}),
+            widget=TextInput({"placeholder": _EXAMPLES.get(list_filter.name, "")}),
         )
     help_text = help_text or "Leave it open for all."
-    choices = [(value, _in_words(value) if value == text else text) for value, text in each.choices]
-    if each.model:
+    choices = [
+        (value, _in_words(value) if value == text else text) for value, text in list_filter.choices
+    ]
+    if list_filter.model:
         choices = [
             (str(row.public_id), _option(row))
-            for row in rows_of(each.model)
+            for row in rows_of(list_filter.model)
             if row.status != Lifecycle.ARCHIVED or str(row.public_id) == stored
         ]
-        help_text = f"Only rows of one {each.model._meta.verbose_name}; leave it open for all."
+        help_text = (
+            f"Only rows of one {list_filter.model._meta.verbose_name}; leave it open for all."
+        )
     if stored and stored not in dict(choices):
         choices.append((stored, "No longer there"))
     return forms.ChoiceField(

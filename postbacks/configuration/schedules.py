@@ -61,9 +61,9 @@ def find_schedule(part: SchedulePart) -> tuple[ExportSchedule, dict[str, Any], b
 def save_schedule(schedule: ExportSchedule) -> None:
     """Save an imported schedule, without the secret of another store. Raises ValidationError."""
     before = ExportSchedule.objects.filter(pk=schedule.pk).first()
-    found = dict(schedule_checks.problems(schedule, secret="", before=before))
-    if found.pop("secret", ""):
+    problems = dict(schedule_checks.problems(schedule, secret="", before=before))
+    if problems.pop("secret", ""):
         schedule.seal("")
-    if found:
-        raise ValidationError(found)
+    if problems:
+        raise ValidationError(problems)
     export_schedules.save(schedule)

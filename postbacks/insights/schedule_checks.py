@@ -33,16 +33,16 @@ def problems(
     schedule: ExportSchedule, *, secret: str, before: ExportSchedule | None
 ) -> Mapping[str, str]:
     """Return what is wrong with a schedule, by field; `secret` is empty if none was entered."""
-    found = {
+    sentences = {
         "name": _name_problem(schedule),
         "filters": filter_problem(schedule.list_name, schedule.filters),
         "format": _format_problem(schedule),
     }
     if schedule.target == ExportTarget.FOLDER:
-        found["target"] = "" if settings.EXPORT_DIR else NO_FOLDER
+        sentences["target"] = "" if settings.EXPORT_DIR else NO_FOLDER
     else:
-        found |= _store_problems(schedule, secret=secret, before=before)
-    return {name: sentence for name, sentence in found.items() if sentence}
+        sentences |= _store_problems(schedule, secret=secret, before=before)
+    return {name: sentence for name, sentence in sentences.items() if sentence}
 
 
 def filter_problem(list_name: str, filters: str) -> str:
@@ -72,12 +72,12 @@ def _store_problems(
     schedule: ExportSchedule, *, secret: str, before: ExportSchedule | None
 ) -> dict[str, str]:
     needed = ("endpoint", "region", "bucket", "access_key_id")
-    found = {name: "" if getattr(schedule, name) else _NEEDED for name in needed}
+    sentences = {name: "" if getattr(schedule, name) else _NEEDED for name in needed}
     if schedule.endpoint:
-        found["endpoint"] = _endpoint_problem(schedule.endpoint)
+        sentences["endpoint"] = _endpoint_problem(schedule.endpoint)
     if not secret:
-        found["secret"] = _missing_secret(schedule, before)
-    return found
+        sentences["secret"] = _missing_secret(schedule, before)
+    return sentences
 
 
 def _endpoint_problem(endpoint: str) -> str:

@@ -61,17 +61,17 @@ class ExportScheduleSerializer(RowSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         self._secret = attrs.pop("secret_access_key", "")
         row = self.instance or ExportSchedule()
-        wanted = ExportSchedule(
+        schedule = ExportSchedule(
             **{field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
         )
         for name, value in attrs.items():
-            setattr(wanted, name, value)
-        found = schedule_checks.problems(wanted, secret=self._secret, before=self.instance)
-        if found:
+            setattr(schedule, name, value)
+        problems = schedule_checks.problems(schedule, secret=self._secret, before=self.instance)
+        if problems:
             raise serializers.ValidationError(
-                {_FIELDS_OF.get(name, name): [text] for name, text in found.items()}
+                {_FIELDS_OF.get(name, name): [text] for name, text in problems.items()}
             )
-        return {**attrs, "folder": slugify(wanted.name)}
+        return {**attrs, "folder": slugify(schedule.name)}
 
     def write(self, row: ExportSchedule) -> None:
         export_schedules.save(row, secret=self._secret)
