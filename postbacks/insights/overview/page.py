@@ -186,7 +186,7 @@ def overview_page(overview: Overview) -> OverviewPage:
         flow=_flow(overview),
         chart=chart,
         summary=(
-            f"Postbacks by {chart.unit}, {scope.label}: "
+            f"Postbacks {chart.rhythm}, {scope.label}: "
             f"{wording.number(figures.delivered)} delivered, "
             f"{wording.number(figures.failed)} failed, "
             f"{wording.number(figures.pending + figures.retrying)} pending, "

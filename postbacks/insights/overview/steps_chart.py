@@ -73,6 +73,11 @@ class StepsChart:
     labels: list[StepLabel]
     lines: list[ChartLine]
 
+    @property
+    def rhythm(self) -> str:
+        """Return how often there is a bar: by hour, every 6 hours."""
+        return f"every {self.unit}" if self.unit[0].isdigit() else f"by {self.unit}"
+
 
 def draw_steps(steps: Sequence[StepTally], zone: ZoneInfo) -> StepsChart:
     """Return the drawing of consecutive steps, with times as a clock in the zone shows them."""
