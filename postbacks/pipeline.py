@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from django.db import OperationalError, transaction
+from django.db import transaction
 
 from postbacks.attribution import reattribution, reattribution_queue
 from postbacks.attribution.installs import recognize_installs
@@ -50,6 +50,7 @@ from postbacks.delivery.enqueue import (
     rules_already_applied,
 )
 from postbacks.delivery.loads import Loads
+from postbacks.infrastructure.database.outages import is_outage
 from postbacks.insights.device_identifiers import record_identifiers
 from postbacks.insights.figure_changes import count_events
 from postbacks.intake.claims import meta
@@ -150,9 +151,9 @@ def reattribute_installs(limit: int = 50) -> int:
         with transaction.atomic():
             dequeued = reattribution_queue.dequeue_installs(limit)
             _reattribute(dequeued)
-    except OperationalError:
-        raise
     except Exception as error:
+        if is_outage(error):
+            raise  # the database failed, not an install
         if not isinstance(error, OverBudgetError):
             logger.exception("A batch of %d installs could not be reattributed", len(dequeued))
         for install in _for_a_while(dequeued):
@@ -175,11 +176,11 @@ def _decide_batch(
         with transaction.atomic():
             dequeued = dequeue_events(shares)
             return _decide(dequeued, budget, claim)
-    except OperationalError:
-        raise  # the database failed, not an event
     except OverBudgetError:
         return 1  # they are in the queue again, for shorter batches
-    except Exception:
+    except Exception as error:
+        if is_outage(error):
+            raise  # the database failed, not an event
         logger.exception("A batch of %d events could not be decided together", len(dequeued))
         for row in _for_a_while(dequeued):
             _decide_alone(row, claim)
@@ -216,9 +217,9 @@ def _decide_alone(row: UndecidedRow, claim: EarlyClaim | None) -> None:
             if dequeue_event(row):
                 _decide([row], Budget(BATCH_SECONDS), claim)
                 clear_failure(row)
-    except OperationalError:
-        raise
     except Exception as error:
+        if is_outage(error):
+            raise
         logger.exception("Event %d could not be decided", row.id)
         with transaction.atomic():
             if dequeue_event(row):
@@ -247,9 +248,9 @@ def _reattribute_alone(install_id: int) -> None:
     try:
         with transaction.atomic():
             _reattribute(reattribution_queue.dequeue_install(install_id))
-    except OperationalError:
-        raise
-    except Exception:
+    except Exception as error:
+        if is_outage(error):
+            raise
         logger.exception("Install %d could not be reattributed", install_id)
         reattribution_queue.postpone(install_id)
 

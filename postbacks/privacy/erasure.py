@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database.outages import is_outage
 from postbacks.models import (
     ErasureMode,
     ErasureReach,
@@ -46,9 +47,9 @@ def work(seconds: float, *, last_pass_after: timedelta = LAST_PASS_AFTER) -> int
             turn_ends_at = min(ends_at, time.monotonic() + _TURN_SECONDS)
             try:
                 finished += _Erasure(*due, last_pass_after=last_pass_after).run(turn_ends_at)
-            except OperationalError:
-                raise  # the database failed, not a request
-            except Exception:
+            except Exception as error:
+                if is_outage(error):
+                    raise  # the database failed, not a request
                 logger.exception("Request %d to forget a device could not be worked off", due[1])
                 _postpone(due[1])
             if time.monotonic() >= ends_at:

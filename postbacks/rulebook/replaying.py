@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from apps_registry.tenancy import tenant
@@ -21,6 +21,7 @@ from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery import holding
 from postbacks.delivery.resend import MOST_ATTEMPTS
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.models import (
     AttemptKind,
@@ -119,9 +120,9 @@ def _advance_safely(organization_id: int, part_id: int, now: datetime) -> int:
     """Do the next batch of a part; one that raises is postponed and never blocks the others."""
     try:
         return _advance(organization_id, part_id, now)
-    except (OperationalError, InterfaceError):
-        raise  # the database failed, not a replay
-    except Exception:
+    except Exception as error:
+        if is_outage(error):
+            raise  # the database failed, not a replay
         logger.exception("A batch of replay part %d could not be queued", part_id)
         with tenant(organization_id):
             ReplayPart.objects.filter(pk=part_id).update(due_at=now + _POSTPONED)

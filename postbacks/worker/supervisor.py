@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error as DatabaseError
+from django.db import connection
 from redis import RedisError
 
 from postbacks.delivery.dead_pumps import is_gone, return_claims_of_dead_pumps
 from postbacks.infrastructure.database import partitions
+from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import die_with_parent
 from postbacks.models.heartbeats import CLUSTER, Heartbeat, WorkerHeartbeat
 from postbacks.worker import task_queue, tasks
@@ -60,7 +62,9 @@ class Supervisor:
             try:
                 self._check_cluster()
                 self._is_waiting = False
-            except (OperationalError, InterfaceError) as error:
+            except DatabaseError as error:
+                if not is_outage(error):
+                    raise
                 self._wait_for("The database", error)
                 connection.close()
             except RedisError as error:
@@ -190,14 +194,18 @@ class Supervisor:
     def _request_stop(self) -> None:
         try:
             WorkerHeartbeat.request_stop(f"{self.name}:pump")
-        except (OperationalError, InterfaceError):
+        except DatabaseError as error:
+            if not is_outage(error):
+                raise
             connection.close()  # the pumps will notice on their own
 
     def _is_pump_running(self) -> bool:
         try:
             ages = WorkerHeartbeat.ages(f"{self.name}:pump").values()
             return any(age <= FROZEN_SECONDS for age in ages)
-        except (OperationalError, InterfaceError):
+        except DatabaseError as error:
+            if not is_outage(error):
+                raise
             connection.close()
             return True
 

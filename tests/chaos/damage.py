@@ -22,7 +22,7 @@ from tests.chaos.installation import Installation
 
 MID_BATCH_SECONDS = 3.0  # so long a killer looks for a pump that has begun something
 FAULT_SECONDS = 5.0
-OUTAGES = ("disk full", "PostgreSQL frozen", "connections exhausted")
+OUTAGES = ("disk full", "PostgreSQL frozen", "PostgreSQL read-only", "connections exhausted")
 _MOST_BEGUN = 16_384
 
 
@@ -72,6 +72,7 @@ class Damage:
         }
         self.faults = {
             "PostgreSQL frozen": self.freeze_postgres,
+            "PostgreSQL read-only": self.forbid_writes,
             "connections exhausted": self.exhaust_connections,
         }
         if self.full_disk.is_mounted:
@@ -183,6 +184,17 @@ class Damage:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
         return Wound("PostgreSQL frozen")
+
+    def forbid_writes(self) -> Wound:
+        """Have PostgreSQL take no writes, as a standby does, and take them again."""
+        with psycopg.connect(self.installation.admin_conninfo, autocommit=True) as superuser:
+            superuser.execute("SET default_transaction_read_only = off")  # of this session alone
+            superuser.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            superuser.execute("SELECT pg_reload_conf()")
+            time.sleep(self.fault_seconds)
+            superuser.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            superuser.execute("SELECT pg_reload_conf()")
+        return Wound("PostgreSQL read-only")
 
     def take_redis_away(self) -> Wound:
         """Kill Redis and with it what it knew; another one, which is empty, comes later."""

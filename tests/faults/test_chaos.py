@@ -145,6 +145,23 @@ def test_a_database_that_stalls_costs_no_healthy_cluster(
     assert not deaths_in(installation.logs).keys() - dead
 
 
+def test_a_database_that_takes_no_writes_ends_no_process(
+    installation: Installation, damage: Damage
+) -> None:
+    before, dead = processes(installation), deaths_in(installation.logs).keys()
+    services = {name: service.pid for name, service in installation.services.items()}
+    post(installation, events := purchases(20))
+
+    damage.forbid_writes()
+
+    post(installation, more := purchases(20))
+    await_at_partner(installation, [*events, *more])
+    time.sleep(1.0)  # two looks of the supervisor
+    assert {name: each.pid for name, each in installation.services.items()} == services
+    assert all(is_alive(pid) for pid in before)
+    assert not deaths_in(installation.logs).keys() - dead
+
+
 def test_pumps_outlive_a_database_that_goes_away_and_a_new_supervisor_waits_for_it(
     installation: Installation, damage: Damage
 ) -> None:

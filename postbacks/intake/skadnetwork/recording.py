@@ -13,11 +13,12 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 
 from apps_registry.models import App, Campaign, ConversionMeaning, Partner
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.outages import is_outage
 from postbacks.intake.events.body import BodyError, without_mark
 from postbacks.intake.skadnetwork import system_event, unclaimed
 from postbacks.intake.skadnetwork.aak import read_aak
@@ -127,9 +128,9 @@ def _hand_over(copy_id: int) -> bool:
     try:
         with transaction.atomic():
             return _take_and_store(copy_id)
-    except OperationalError:
-        raise  # the database's trouble, not a copy's
-    except Exception:
+    except Exception as error:
+        if is_outage(error):
+            raise  # the database's trouble, not a copy's
         logger.exception("The kept copy %d could not be handed over", copy_id)
         return False
 
