@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -98,6 +100,43 @@ def test_events_of_many_organizations_that_wait_are_committed_together() -> None
             assert Event.objects.count() == UndecidedEvent.objects.count() == expected
             times = set(Event.objects.values_list("received_at", flat=True))
             assert len(times) == (2 if of is first else 1)  # the leader's, and everybody else's
+
+
+def test_events_of_one_commit_are_stored_as_each_says_whatever_most_of_them_have_in_common() -> (
+    None
+):
+    of = make.make_tenant()
+    columns = ("event_name", "event_time", "bundle_id", "platform", "customer_user_id", "currency")
+    happened_at = (datetime.now(UTC) - timedelta(hours=3)).replace(microsecond=0)
+    said = {
+        "event_time": happened_at,
+        "platform": "tv",
+        "customer_user_id": "customer-7",
+        "currency": "EUR",
+        "revenue": Decimal("0.000000000001"),
+    }
+    first = {**said, "event_time": happened_at.isoformat(), "revenue": "0.000000000001"}
+    sent = [events.event("trial", **first), *(events.event() for _ in range(4))]
+    sent.append(events.event("trial", **first))
+
+    receipt = events.record(of, *sent)
+
+    assert receipt.accepted == len(sent)
+    with tenant(of.organization.pk):
+        rows = list(Event.objects.order_by("pk").values("event_id", "revenue", *columns))
+    assert [str(row.pop("event_id")) for row in rows] == [each["event_id"] for each in sent]
+    of_most = rows[1]
+    assert rows == [rows[0], *([of_most] * 4), rows[0]]
+    assert rows[0] == {**rows[0], **said, "event_name": "trial"}
+    assert of_most | {"event_time": None} == {
+        "event_name": "purchase",
+        "event_time": None,
+        "bundle_id": of.bundle_id.identifier,
+        "platform": of.app.platform,
+        "customer_user_id": "",
+        "currency": "",
+        "revenue": None,
+    }
 
 
 @pytest.mark.parametrize(
