@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -185,14 +186,11 @@ def _count_keys(data: object) -> int | None:
     keys = 0
     level: list[Any] = [data] if type(data) in _CONTAINERS else []
     for _ in range(MAX_DEPTH + 1):
-        deeper: list[Any] = []
-        for container in level:
-            values = container
-            if type(container) is dict:
-                keys += len(container)
-                values = container.values()
-            if not _CONTAINERS.isdisjoint(map(type, values)):
-                deeper += [value for value in values if type(value) in _CONTAINERS]
+        objects = [container for container in level if type(container) is dict]
+        keys += sum(map(len, objects))
+        lists = [container for container in level if type(container) is list]
+        values = chain(chain.from_iterable(map(dict.values, objects)), chain.from_iterable(lists))
+        deeper = [value for value in values if type(value) in _CONTAINERS]
         if not deeper:
             return keys
         level = deeper

@@ -407,6 +407,9 @@ def _mark(fields: dict[str, object], mark: str, name: str, value: str) -> None:
 def _amount(name: str, amount: Decimal | None, errors: list[FieldError]) -> Decimal | None:
     if amount is None:
         return None
+    text = str(amount)  # quicker than its digits
+    if len(text) <= _MOST_DECIMALS and "E" not in text and amount.is_finite():
+        return amount
     _sign, _digits, exponent = amount.as_tuple()
     if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS or amount.adjusted() > 20:
         errors.append(FieldError(f"/{name}", refusals.not_exact(amount, _MOST_DECIMALS)))
