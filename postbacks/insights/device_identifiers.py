@@ -8,12 +8,14 @@ remembers those of the devices that it has just seen.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F, QuerySet
 
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
@@ -170,14 +172,12 @@ def find_devices(text: str) -> list[FoundDevice]:
     ]
 
 
-def ids_behind(text: str) -> list[str]:
+def ids_behind(text: str, devices: Sequence[FoundDevice]) -> list[str]:
     """Return the ids whose digest a text is, as an event of a device that had them says."""
-    if not identifiers.digest_name(text):
-        return []
     numbers = identifiers.searched_numbers(text).keys()
-    for device in find_devices(text)[:3]:
+    for device in devices[:3]:
         events = Event.objects.filter(app_id=device.app_id, device=device.device)
-        for event in events.order_by("-received_at", "-pk")[:MOST_DEVICES]:
+        for event in newest_of_devices(events, MOST_DEVICES):
             fields = {**event.fields, CUSTOMER: event.customer_user_id}
             ids = [
                 value
@@ -187,6 +187,15 @@ def ids_behind(text: str) -> list[str]:
             if ids:
                 return ids
     return []
+
+
+def newest_of_devices(events: "QuerySet[Event]", most: int) -> "QuerySet[Event]":
+    """Return the newest of some devices' events, which an index finds by the device.
+
+    In the order of the log's own key PostgreSQL would read the log backward until it has enough,
+    and all of it for a device with fewer events.
+    """
+    return events.order_by((F("received_at") + timedelta(0)).desc(), "-pk")[:most]
 
 
 def delete_old_identifiers(limit: int = 5_000) -> int:

@@ -10,13 +10,9 @@ from django.db import models
 from django.db.models import Q
 
 from postbacks.insights import wording
-from postbacks.insights.logs import (
-    installs_with,
-    refused_events_with,
-    touchpoints_of,
-    touchpoints_with,
-)
+from postbacks.insights.device_identifiers import newest_of_devices
 from postbacks.insights.search import MatchKind, events_with
+from postbacks.insights.searched_id import SearchedId, touchpoints_of
 from postbacks.insights.touchpoint_outcomes import judged_touchpoints, outcomes_of
 from postbacks.models import (
     Attribution,
@@ -54,20 +50,20 @@ def story_of_device(text: str) -> list[StoryEntry]:
 
     The newest `MOST` of each kind. The person's own ID leads to all of the person's devices.
     """
-    text = text.strip()
-    installs = list(Install.objects.filter(installs_with(text)).order_by("-pk")[:_MOST_DEVICES])
-    carrying = [event for event, _ in events_with(text)]
+    searched = SearchedId(text.strip())
+    installs = list(Install.objects.filter(searched.installs).order_by("-pk")[:_MOST_DEVICES])
+    carrying = [event for event, _ in events_with(searched)]
     devices = {(install.app_id, install.device) for install in installs}
     devices |= {(event.app_id, event.device) for event in carrying if event.device}
     of_devices = _any(_of_device(*device) for device in sorted(devices)[:_MOST_DEVICES])
     others = Install.objects.filter(of_devices).exclude(pk__in=[install.pk for install in installs])
     installs += others.order_by("-pk")[:_MOST_DEVICES]
     events = {event.pk: event for event in carrying}
-    newest = Event.objects.filter(of_devices).order_by("-received_at", "-pk")[:MOST]
+    newest = newest_of_devices(Event.objects.filter(of_devices), MOST)
     events |= {event.pk: event for event in newest}
-    touchpoints = Touchpoint.objects.filter(touchpoints_with(text)).order_by("-received_at")[:MOST]
+    touchpoints = Touchpoint.objects.filter(searched.touchpoints).order_by("-received_at")[:MOST]
     by_id = {row.pk: row for row in (*touchpoints, *_touchpoints_of_installs(installs))}
-    refused = RefusedEvent.objects.filter(refused_events_with(text)).order_by("-pk")[:MOST]
+    refused = RefusedEvent.objects.filter(searched.refused_events).order_by("-pk")[:MOST]
     return _in_order(installs, list(events.values()), list(by_id.values()), refused)
 
 

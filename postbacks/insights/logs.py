@@ -20,9 +20,9 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast
 
-from apps_registry.models import App, AuditEntry
-from postbacks.insights.device_identifiers import FoundDevice, find_devices, ids_behind
+from apps_registry.models import AuditEntry
 from postbacks.insights.keyset import Cursor, KeysetList, KeysetPage
+from postbacks.insights.searched_id import SearchedId
 from postbacks.models import (
     CallbackRule,
     DecisionFailure,
@@ -31,7 +31,6 @@ from postbacks.models import (
     Event,
     Export,
     Install,
-    InstallKey,
     Postback,
     RefusalCount,
     RefusalReason,
@@ -40,11 +39,8 @@ from postbacks.models import (
     ReplayPart,
     ReplayStatus,
     Touchpoint,
-    TouchpointKey,
     TouchpointKind,
 )
-from postbacks.values import identifiers
-from postbacks.values.uuid7 import moment_of, uuid_or_none
 
 _CODE = re.compile(r"[1-5][0-9]{2}")
 _COUNTS = re.compile(r"(?P<first>[0-9]{1,6})(?:(?P<more>\+)|-(?P<last>[0-9]{1,6}))?")
@@ -58,14 +54,7 @@ COSTLY_FILTERS = (
 )  # look at an attempt or the event of each postback
 _CODE_CLASS = re.compile(r"([1-5])xx")
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
-_IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
-_IDS_OF_TOUCHPOINTS = (identifiers.CLICK_ID, *_IDENTIFIER_KINDS, *identifiers.HASHES)
-_IDS_OF_REFUSALS = (
-    *("customer_user_id", "click_id", "transaction_id", "event_id", "touchpoint_id"),
-)
-_MOST_BY_KEY = 200
 _MOST_COUNTS = 1_000
-_CLOCKS_DIFFER = timedelta(days=1)  # at most, of who made an ID and of PostgreSQL
 _REPLAYS = {
     str(ReplayStatus.RUNNING): Q(finished_at=None),
     str(ReplayStatus.FINISHED): Q(cancelled_at=None, finished_at__isnull=False),
@@ -314,7 +303,7 @@ def install_log(search: InstallSearch, cursor: Cursor) -> KeysetPage[Install]:
         kind=search.kind,
         state=search.state,
     )
-    has_id = installs_with(search.id) if search.id else None
+    has_id = SearchedId(search.id).installs if search.id else None
     rows = search.span.within(Install.objects.all(), "event_received_at")
     related = ("app", "partner", "campaign", "link")
     return _search(rows, "event_received_at", conditions, has_id=has_id, related=related).page(
@@ -335,7 +324,7 @@ def touchpoint_log(search: TouchpointSearch, cursor: Cursor) -> KeysetPage[Touch
     )
     if search.rejected is not None:
         conditions.append(~Q(refused="") if search.rejected else Q(refused=""))
-    has_id = touchpoints_with(search.id) if search.id else None
+    has_id = SearchedId(search.id).touchpoints if search.id else None
     rows = search.span.within(Touchpoint.objects.all(), "received_at")
     related = ("app", "partner", "campaign", "link")
     found = _search(rows, "received_at", conditions, has_id=has_id, related=related)
@@ -347,39 +336,6 @@ def kinds_of_touchpoints(kind: str = "") -> list[Q]:
     return [Q(kind=kind) for kind in ([kind] if kind else TouchpointKind.values)]
 
 
-def touchpoints_with(text: str) -> Q:
-    """Return the condition that a touchpoint has an id: the network's, a device's, or our own."""
-    apps = list(App.objects.values_list("pk", flat=True))
-    device_ids = dict.fromkeys((*identifiers.ADVERTISING_IDS, *identifiers.VENDOR_IDS), text)
-    hashes = identifiers.hashed_identifiers(device_ids)
-    names = {*_names(text, *_IDS_OF_TOUCHPOINTS), *hashes}
-    for behind in ids_behind(text):
-        names.update(_names(behind, *_IDENTIFIER_KINDS))
-    keys = [identifiers.key_of(app, name) for app in apps for name in names]
-    by_key = TouchpointKey.objects.filter(app_id__in=apps, key__in=keys).order_by("-occurred_at")
-    rows = dict(by_key.values_list("touchpoint_id", "received_at")[:_MOST_BY_KEY])
-    if public_id := uuid_or_none(text):
-        rows |= dict(touchpoints_of([public_id]).values_list("pk", "received_at"))
-    condition = Q(pk__in=[])
-    if rows:  # reads no more days than those of the matches
-        condition = Q(pk__in=rows, received_at__range=(min(rows.values()), max(rows.values())))
-    return condition
-
-
-def touchpoints_of(public_ids: Sequence[UUID]) -> "QuerySet[Touchpoint]":
-    """Return touchpoints by our own IDs; the moments in these limit the days that are read."""
-    days = days_of(public_ids)
-    if days is None:
-        return Touchpoint.objects.none()
-    return Touchpoint.objects.filter(received_at__range=days, public_id__in=public_ids)
-
-
-def days_of(public_ids: Sequence[UUID]) -> tuple[datetime, datetime] | None:
-    """Return when the rows with our own IDs were made, by the moments in these; None if none is."""
-    moments = [moment for public_id in public_ids if (moment := moment_of(public_id))]
-    return (min(moments) - _CLOCKS_DIFFER, max(moments) + _CLOCKS_DIFFER) if moments else None
-
-
 def refusal_log(search: RefusalSearch, cursor: Cursor) -> KeysetPage[RefusedEvent]:
     """Return a page of refused events, newest first, with their apps and keys."""
     conditions = _equal(
@@ -389,7 +345,7 @@ def refusal_log(search: RefusalSearch, cursor: Cursor) -> KeysetPage[RefusedEven
         pointer=search.pointer,
         sdk_version=search.sdk_version,
     )
-    has_id = refused_events_with(search.id) if search.id else None
+    has_id = SearchedId(search.id).refused_events if search.id else None
     rows = search.span.within(RefusedEvent.objects.all(), "received_at")
     related = ("app", "sdk_key")
     return _search(rows, "received_at", conditions, has_id=has_id, related=related).page(cursor)
@@ -402,19 +358,6 @@ def refusal_counts(app_id: int | None = None) -> list[RefusalsCounted]:
     sums = grouped.annotate(sum_refused=Sum("refused"), sum_kept=Sum("kept"))
     most = sums.order_by("-sum_refused", "reason", "pointer", "sdk_version")[:_MOST_COUNTS]
     return [RefusalsCounted(*row) for row in most]
-
-
-def refused_events_with(text: str) -> Q:
-    """Return the condition that a refused event had an id, of any kind, raw or hashed."""
-    apps = list(App.objects.values_list("pk", flat=True))
-    names = {
-        *_names(text, *_IDENTIFIER_KINDS, *identifiers.HASHES),
-        *(f"{kind}:{text.strip()}" for kind in _IDS_OF_REFUSALS),
-        *(f"{kind}:{text.strip().lower()}" for kind in _IDS_OF_REFUSALS),
-    }
-    condition = Q(keys__overlap=[identifiers.key_of(app, name) for app in apps for name in names])
-    public_id = uuid_or_none(text)
-    return condition | Q(public_id=public_id) if public_id else condition
 
 
 def audit_log(search: AuditSearch, cursor: Cursor) -> KeysetPage[AuditEntry]:
@@ -520,44 +463,3 @@ def _from_country(country: str) -> Q:
         fields__country__in=[country.upper(), country.lower()],
     )
     return Q(Exists(events))
-
-
-def names_of(text: str) -> list[str]:
-    """Return the identifiers that a text may stand for: ids of devices and clicks, and hashes."""
-    return _names(text, *_IDS_OF_TOUCHPOINTS)
-
-
-def installs_with(text: str, found: Sequence[FoundDevice] | None = None) -> Q:
-    """Return the condition that an install has an id, of any kind, raw or hashed.
-
-    `found` are the devices that have had it, for a caller who has looked them up.
-    Each kind has an index: install ids, devices by app, keys by app, and our own ids.
-    """
-    apps = list(App.objects.values_list("pk", flat=True))
-    names = names_of(text)
-    keys = [identifiers.key_of(app, name) for app in apps for name in names]
-    by_key = InstallKey.objects.filter(app_id__in=apps, key__in=keys)
-    ids = set(by_key.values_list("install_id", flat=True)[:_MOST_BY_KEY])
-    found = find_devices(text) if found is None else found
-    ids.update(each.install_id for each in found if each.install_id is not None)
-    devices = {
-        text,
-        *(each.device for each in found),
-        *(spelling for name in names for spelling in identifiers.device_spellings(name)),
-    }
-    condition = (
-        Q(install_id__in=identifiers.install_id_spellings(text))
-        | Q(app_id__in=apps, device__in=devices)
-        | Q(pk__in=ids)
-    )
-    public_id = uuid_or_none(text)
-    return condition | Q(public_id=public_id) if public_id else condition
-
-
-def _names(text: str, *kinds: str) -> list[str]:
-    """Return the identifiers that an id stands for, if it is one of these kinds."""
-    return [
-        spelling
-        for kind in kinds
-        for spelling in identifiers.spellings(identifiers.identifier(kind, text))
-    ]

@@ -12,15 +12,9 @@ from django.db import OperationalError, connection, models, transaction
 from django.db.models import Q, QuerySet
 from psycopg.errors import QueryCanceled
 
-from apps_registry.models import App, TrackingLink
-from postbacks.insights.device_identifiers import find_devices
-from postbacks.insights.logs import (
-    days_of,
-    installs_with,
-    names_of,
-    refused_events_with,
-    touchpoints_with,
-)
+from apps_registry.models import TrackingLink
+from postbacks.insights.device_identifiers import newest_of_devices
+from postbacks.insights.searched_id import SearchedId, days_of
 from postbacks.models import (
     Event,
     EventKey,
@@ -33,7 +27,6 @@ from postbacks.models import (
 )
 from postbacks.values import identifiers
 from postbacks.values.touchpoints import LONGEST_CLICK_ID
-from postbacks.values.uuid7 import uuid_or_none
 
 LONGEST: Final = LONGEST_CLICK_ID
 MOST_OF_KIND: Final = 20
@@ -115,27 +108,27 @@ def search(text: str) -> Matches:
         return Matches(text)
     matches: list[SearchMatch] = []
     unfinished: list[MatchKind] = []
-    for kind, find in _FINDERS.items():
-        try:
-            with transaction.atomic():
-                with connection.cursor() as cursor:
-                    cursor.execute(
-                        "SELECT set_config('statement_timeout', %s, true)", [str(_MILLISECONDS)]
-                    )
-                matches += list(find(text))
-        except OperationalError as error:
-            if not isinstance(error.__cause__, QueryCanceled):
-                raise
-            unfinished.append(kind)
+    searched = SearchedId(text)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(_MILLISECONDS)])
+        for kind, find in _FINDERS.items():
+            try:
+                with transaction.atomic():
+                    matches += list(find(searched))
+            except OperationalError as error:
+                if not isinstance(error.__cause__, QueryCanceled):
+                    raise
+                unfinished.append(kind)
     return Matches(text, matches, unfinished)
 
 
-def events_with(text: str) -> "list[tuple[Event, str]]":
+def events_with(searched: SearchedId) -> "list[tuple[Event, str]]":
     """Return the newest events that carry an id, and as what."""
-    apps = _apps()
+    text = searched.text
     events: dict[int, tuple[Event, str]] = {}
     for rows, matched in (
-        (_events_by_id(text), "event_id"),
+        (_events_by_id(searched), "event_id"),
         (Event.objects.filter(customer_user_id=text), "customer_user_id"),
         (Event.objects.filter(transaction_id=text), "transaction_id"),
     ):
@@ -143,25 +136,25 @@ def events_with(text: str) -> "list[tuple[Event, str]]":
             events.setdefault(event.pk, (event, matched))
     devices = {
         spelling: _matched_kind(device)
-        for device in names_of(text)
+        for device in searched.names
         for spelling in identifiers.device_spellings(device)
     }
     devices |= {
-        device.device: _MATCHED.get(device.matched, device.matched) for device in find_devices(text)
+        device.device: _MATCHED.get(device.matched, device.matched) for device in searched.devices
     }
-    of_devices = Event.objects.filter(app_id__in=apps, device__in=devices)
-    for event in _newest(of_devices.prefetch_related("app"), "received_at"):
+    of_devices = Event.objects.filter(app_id__in=searched.apps, device__in=devices)
+    for event in newest_of_devices(of_devices.prefetch_related("app"), MOST_OF_KIND):
         events.setdefault(event.pk, (event, devices.get(event.device, "device")))
     newest = sorted(events.values(), key=lambda pair: pair[0].received_at, reverse=True)
     return newest[:MOST_OF_KIND]
 
 
-def _events_by_id(text: str) -> "QuerySet[Event]":
+def _events_by_id(searched: SearchedId) -> "QuerySet[Event]":
     """Return events with an `event_id`; keys of the last weeks say in which day each is."""
-    event_id = uuid_or_none(text)
+    event_id = searched.public_id
     if event_id is None:
         return Event.objects.none()
-    keys = EventKey.objects.filter(app_id__in=_apps(), event_id=event_id)
+    keys = EventKey.objects.filter(app_id__in=searched.apps, event_id=event_id)
     days = list(keys.values_list("pk", "received_at")[:MOST_OF_KIND])
     if days:
         moments = [received_at for _, received_at in days]
@@ -173,8 +166,8 @@ def _events_by_id(text: str) -> "QuerySet[Event]":
     )
 
 
-def _find_events(text: str) -> Iterator[SearchMatch]:
-    for event, matched in events_with(text):
+def _find_events(searched: SearchedId) -> Iterator[SearchMatch]:
+    for event, matched in events_with(searched):
         yield SearchMatch(
             MatchKind.EVENT,
             event.event_id,
@@ -185,12 +178,11 @@ def _find_events(text: str) -> Iterator[SearchMatch]:
         )
 
 
-def _find_installs(text: str) -> Iterator[SearchMatch]:
-    devices = find_devices(text)
-    rows = Install.objects.filter(installs_with(text, devices)).prefetch_related("app", "partner")
+def _find_installs(searched: SearchedId) -> Iterator[SearchMatch]:
+    rows = Install.objects.filter(searched.installs).prefetch_related("app", "partner")
     installs = list(_newest(rows, "event_received_at"))
-    carried = _names_carried(installs, text)
-    matched = {device.install_id: device.matched for device in devices}
+    carried = _names_carried(installs, searched)
+    matched = {device.install_id: device.matched for device in searched.devices}
     for install in installs:
         whose = str(install.partner) if install.partner else "organic"
         yield SearchMatch(
@@ -198,7 +190,7 @@ def _find_installs(text: str) -> Iterator[SearchMatch]:
             install.public_id,
             _matched_of_install(
                 install,
-                text,
+                searched,
                 carried.get(install.pk) or matched.get(install.pk) or install.device,
             ),
             install.event_received_at,
@@ -207,33 +199,33 @@ def _find_installs(text: str) -> Iterator[SearchMatch]:
         )
 
 
-def _names_carried(installs: Sequence[Install], text: str) -> dict[int, str]:
+def _names_carried(installs: Sequence[Install], searched: SearchedId) -> dict[int, str]:
     """Return by which identifier each install carries what the text stands for."""
     by_key = {
         identifiers.key_of(app_id, name): name
         for app_id in {install.app_id for install in installs}
-        for name in names_of(text)
+        for name in searched.names
     }
     pks = [install.pk for install in installs]
     keys = InstallKey.objects.filter(install__in=pks, key__in=by_key)
     return {install_id: by_key[key] for install_id, key in keys.values_list("install_id", "key")}
 
 
-def _matched_of_install(install: Install, text: str, carried: str) -> str:
-    if install.public_id == uuid_or_none(text):
+def _matched_of_install(install: Install, searched: SearchedId, carried: str) -> str:
+    if install.public_id == searched.public_id:
         return "id"
-    if install.install_id in identifiers.install_id_spellings(text):
+    if install.install_id in identifiers.install_id_spellings(searched.text):
         return "install_id"
     return _matched_kind(carried)
 
 
-def _find_touchpoints(text: str) -> Iterator[SearchMatch]:
-    names = set(names_of(text))
-    rows = Touchpoint.objects.filter(touchpoints_with(text)).prefetch_related("app", "partner")
+def _find_touchpoints(searched: SearchedId) -> Iterator[SearchMatch]:
+    text, names = searched.text, set(searched.names)
+    rows = Touchpoint.objects.filter(searched.touchpoints).prefetch_related("app", "partner")
     for touchpoint in _newest(rows, "received_at"):
         carried = next((name for name in map(str, touchpoint.names) if name in names), "")
         matched = _matched_kind(carried) if carried else identifiers.digest_name(text) or "hash"
-        if touchpoint.public_id == uuid_or_none(text):
+        if touchpoint.public_id == searched.public_id:
             matched = "id"
         elif touchpoint.click_id == text:
             matched = "click_id"
@@ -247,8 +239,8 @@ def _find_touchpoints(text: str) -> Iterator[SearchMatch]:
         )
 
 
-def _find_postbacks(text: str) -> Iterator[SearchMatch]:
-    public_id = uuid_or_none(text)
+def _find_postbacks(searched: SearchedId) -> Iterator[SearchMatch]:
+    public_id = searched.public_id
     days = days_of([public_id]) if public_id else None
     if public_id is None or days is None:
         return
@@ -266,8 +258,8 @@ def _find_postbacks(text: str) -> Iterator[SearchMatch]:
         )
 
 
-def _find_copies(text: str) -> Iterator[SearchMatch]:
-    public_id = uuid_or_none(text)
+def _find_copies(searched: SearchedId) -> Iterator[SearchMatch]:
+    text, public_id = searched.text, searched.public_id
     has_transaction = Q(transaction_id__in={text, text.lower(), text.upper()})
     rows = SkanPostback.objects.filter(has_transaction)
     if public_id is not None:
@@ -283,11 +275,11 @@ def _find_copies(text: str) -> Iterator[SearchMatch]:
         )
 
 
-def _find_links(text: str) -> Iterator[SearchMatch]:
-    pasted = _LINK.fullmatch(text)
-    token = pasted[1] if pasted else text
+def _find_links(searched: SearchedId) -> Iterator[SearchMatch]:
+    pasted = _LINK.fullmatch(searched.text)
+    token = pasted[1] if pasted else searched.text
     condition = Q(token=token) if len(token) <= 64 else Q(pk__in=[])
-    if public_id := uuid_or_none(text):
+    if public_id := searched.public_id:
         condition |= Q(public_id=public_id)
     for link in TrackingLink.objects.filter(condition).select_related("campaign")[:MOST_OF_KIND]:
         yield SearchMatch(
@@ -300,8 +292,8 @@ def _find_links(text: str) -> Iterator[SearchMatch]:
         )
 
 
-def _find_refused(text: str) -> Iterator[SearchMatch]:
-    rows = RefusedEvent.objects.filter(refused_events_with(text))
+def _find_refused(searched: SearchedId) -> Iterator[SearchMatch]:
+    rows = RefusedEvent.objects.filter(searched.refused_events)
     for refused in _newest(rows, "received_at"):
         yield SearchMatch(
             MatchKind.REFUSED_EVENT,
@@ -313,7 +305,7 @@ def _find_refused(text: str) -> Iterator[SearchMatch]:
         )
 
 
-_FINDERS: Final[dict[MatchKind, Callable[[str], Iterator[SearchMatch]]]] = {
+_FINDERS: Final[dict[MatchKind, Callable[[SearchedId], Iterator[SearchMatch]]]] = {
     MatchKind.EVENT: _find_events,
     MatchKind.INSTALL: _find_installs,
     MatchKind.TOUCHPOINT: _find_touchpoints,
@@ -331,7 +323,3 @@ def _newest(rows: "QuerySet[Any]", time_key: str) -> "QuerySet[Any]":
 def _matched_kind(name: str) -> str:
     kind = identifiers.kind_of(name)
     return _MATCHED.get(kind, kind)
-
-
-def _apps() -> list[int]:
-    return list(App.objects.values_list("pk", flat=True))

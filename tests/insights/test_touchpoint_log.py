@@ -15,7 +15,7 @@ from django.utils.html import escape
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks.insights.logs import touchpoints_with
+from postbacks.insights.searched_id import SearchedId
 from postbacks.insights.touchpoint_outcomes import TouchpointStatus, outcomes_of
 from postbacks.models import Install, Touchpoint
 from tests import database, make
@@ -173,7 +173,7 @@ def test_a_search_for_an_id_reads_the_days_of_its_matches_alone() -> None:
 
     for written, count in ((public_id, 1), (GAID, 1), ("net-1", 1), (beyond_all_years, 0)):
         with tenant(gem.organization.pk):
-            rows = Touchpoint.objects.filter(touchpoints_with(str(written)))
+            rows = Touchpoint.objects.filter(SearchedId(str(written)).touchpoints)
             assert len(rows) == count
             plan = rows.explain() if count else ""
         days = set(re.findall(r"touchpoint_(?:click|impression)_p(\d+) ", plan))

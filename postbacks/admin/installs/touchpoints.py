@@ -16,7 +16,7 @@ from postbacks.admin.logs.columns import attribution_label
 from postbacks.attribution import matching
 from postbacks.attribution.reasons import WON
 from postbacks.insights import wording
-from postbacks.insights.logs import touchpoints_of
+from postbacks.insights.searched_id import touchpoints_of
 from postbacks.insights.touchpoint_outcomes import TouchpointStatus, judged_touchpoints
 from postbacks.models import Attribution, Install, InstallState, Touchpoint
 from postbacks.values.attribution import ORGANIC

@@ -14,7 +14,8 @@ from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import EmptyAsNullField, IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import PageQuery, Query
-from postbacks.insights.logs import refusal_counts, refused_events_with
+from postbacks.insights.logs import refusal_counts
+from postbacks.insights.searched_id import SearchedId
 from postbacks.models import RefusalDoor, RefusalReason, RefusedEvent
 from postbacks.models.refused_events import LONGEST_POINTER, LONGEST_VERSION
 from postbacks.values.touchpoints import LONGEST_CLICK_ID
@@ -99,7 +100,7 @@ class RefusedEventQuery(PageQuery):
 
     def narrow(self, rows: "QuerySet[Any]") -> "QuerySet[Any]":
         with_id = self.validated_data.pop("id", "")
-        return super().narrow(rows.filter(refused_events_with(with_id)) if with_id else rows)
+        return super().narrow(rows.filter(SearchedId(with_id).refused_events) if with_id else rows)
 
 
 class CountsQuery(Query):

@@ -15,7 +15,8 @@ from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdFie
 from postbacks.api.list_files import type_of_field
 from postbacks.api.query import PageQuery
 from postbacks.api.sdk.touchpoints import TouchpointsView
-from postbacks.insights.logs import kinds_of_touchpoints, touchpoints_of, touchpoints_with
+from postbacks.insights.logs import kinds_of_touchpoints
+from postbacks.insights.searched_id import SearchedId, touchpoints_of
 from postbacks.insights.touchpoint_outcomes import (
     TouchpointOutcome,
     TouchpointStatus,
@@ -124,7 +125,7 @@ class TouchpointQuery(PageQuery):
 
     def narrow(self, rows: "QuerySet[Any]") -> "QuerySet[Any]":
         with_id = self.validated_data.pop("id", "")
-        return super().narrow(rows.filter(touchpoints_with(with_id)) if with_id else rows)
+        return super().narrow(rows.filter(SearchedId(with_id).touchpoints) if with_id else rows)
 
 
 class TouchpointViewSet(ReportedViewSet):
