@@ -19,7 +19,7 @@ M = TypeVar("M", bound=Model)
 
 PAGE_SIZE = 50
 # The first step is as long as most searches need, the second bounds what one page may cost.
-_STEPS = (20_000, 230_000)
+_STEPS = (20_000, 80_000)
 MOST_SEARCHED = sum(_STEPS)
 _COSTLY = 4  # times as long as a row's own columns take, where each row is looked up elsewhere
 _TIMED_STEP = 500  # whose texts are read together
