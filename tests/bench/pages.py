@@ -67,6 +67,12 @@ _TEXTS: Final = {
     "country": ("DE", "FR"),
     "version": ("1", "2"),
 }
+_OVERVIEW_FILTERS: Final[dict[str, type[models.Model]]] = {
+    "app": App,
+    "partner": Partner,
+    "campaign": Campaign,
+    "rule": CallbackRule,
+}
 _OF_THEIR_OWN: Final = {"q", "since", "until", "text"}
 _ROWS: Final = (App, Partner, Campaign, TrackingLink, CallbackRule)
 _API_FILTERS: Final = {
@@ -113,6 +119,9 @@ def _make_token() -> str:
 def _pages(token: str) -> Iterator[Page]:
     for key in PRESETS:
         yield Page(f"Overview, {key}", f"{reverse('admin:index')}?period={key}")
+    for name, model in _OVERVIEW_FILTERS.items():
+        row = model._default_manager.order_by("pk")[0]
+        yield Page(f"Overview, one {name}", f"{reverse('admin:index')}?{name}={row.pk}")
     yield Page("Fraud report", reverse("admin:fraud_report"))
     for model, page in admin.site._registry.items():  # the only list of all pages
         address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")

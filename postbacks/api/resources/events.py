@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTextTransform
@@ -22,6 +22,8 @@ from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery, Query
 from postbacks.api.sdk.events import SdkEventsView
 from postbacks.callbacks.empty_macros import EmptyCause
+from postbacks.insights.device_identifiers import newest_of_devices
+from postbacks.insights.logs import TimeRange
 from postbacks.intake.events.device_clock import CORRECTED_BY
 from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
@@ -82,15 +84,24 @@ class EventSerializer(serializers.BaseSerializer):
         }
 
 
+_MOST_OF_INSTALL: Final = 10_000
+
+
 class EventQuery(PageQuery):
-    """Filters of events; `since` is included, `until` is not."""
+    """Filters of events; `since` is included, `until` is not.
+
+    A page of rare matches may be short: `Searched-Until` says how far it looked, “next” goes on.
+    """
 
     app = IdFilter(App)
     event_id = serializers.UUIDField(required=False)
     event_name = serializers.CharField(required=False)
     customer_user_id = serializers.CharField(required=False)
     install_id = serializers.CharField(
-        required=False, max_length=255, help_text="The ID that the app's SDK made, in any spelling."
+        required=False,
+        max_length=255,
+        help_text="The ID that the app's SDK made, in any spelling. Of an install's events the "
+        f"newest {_MOST_OF_INSTALL:,} of the time that is asked for.",
     )
     since = MillisecondDateTimeField(required=False, help_text="Received at this time or later.")
     until = MillisecondDateTimeField(required=False, help_text="Received before this time.")
@@ -98,11 +109,30 @@ class EventQuery(PageQuery):
 
     def narrow(self, rows: "QuerySet[Any]") -> "QuerySet[Any]":
         install_id = self.validated_data.pop("install_id", "")
-        if install_id:
-            devices = device_spellings(f"install_id:{install_id}")
-            apps = list(App.objects.values_list("pk", flat=True))  # for the index of devices
-            rows = rows.filter(app_id__in=apps, device__in=devices)
-        return super().narrow(rows)
+        if not install_id:
+            return super().narrow(rows)
+        devices = device_spellings(f"install_id:{install_id}")
+        apps = list(App.objects.values_list("pk", flat=True))  # for the index of devices
+        of_device = super().narrow(rows.filter(app_id__in=apps, device__in=devices))
+        newest = newest_of_devices(of_device.order_by(), _MOST_OF_INSTALL)
+        moments = dict(newest.values_list("pk", "received_at"))
+        if not moments:
+            return rows.none()
+        days = (min(moments.values()), max(moments.values()))
+        return rows.filter(pk__in=moments, received_at__range=days)
+
+    @property
+    def searched(self) -> "QuerySet[Any] | None":
+        """Return the rows among which rare ones are searched; None where an index finds them."""
+        asked = self.initial_data.keys()
+        if asked & {"event_id", "customer_user_id", "install_id"} or not asked & {
+            "app",
+            "event_name",
+        }:
+            return None
+        values = self.validated_data
+        span = TimeRange(values.get("since"), values.get("until"))
+        return span.within(Event.objects.all(), "received_at")
 
 
 class EventAppQuery(Query):
@@ -164,6 +194,10 @@ class EventViewSet(ReportedViewSet):
 
     report_view = SdkEventsView
     create = SdkEventsView.post
+
+    @property
+    def searched(self) -> "QuerySet[Any] | None":
+        return self.query.searched if isinstance(self.query, EventQuery) else None
 
     def get_queryset(self) -> Any:
         # The apps in a query of their own: a join might keep PostgreSQL from reading days in order.

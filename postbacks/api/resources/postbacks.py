@@ -168,8 +168,8 @@ class PostbackCsvSerializer(PostbackSerializer):
 # Filters whose matches may be rare and have no index: a page looks at so many rows at once.
 _SEARCHED = frozenset(
     {
-        *("partner", "event_name", "version", "reason", "code", "attempts", "outcome", "error"),
-        *("kind", "campaign", "country", "text"),
+        *("app", "rule", "partner", "campaign", "event_name", "version", "status", "test"),
+        *("reason", "code", "attempts", "outcome", "error", "kind", "country", "text"),
     }
 )
 
@@ -293,7 +293,9 @@ class PostbackViewSet(OrganizationViewSet):
     @property
     def searched(self) -> QuerySet | None:
         query = self.query
-        if not (isinstance(query, PostbackQuery) and query.validated_data.keys() & _SEARCHED):
+        if not isinstance(query, PostbackQuery) or "event_id" in query.validated_data:
+            return None  # the index of events finds the few that there are
+        if not query.validated_data.keys() & _SEARCHED:
             return None
         return query.in_time(super().get_queryset())
 
