@@ -1,14 +1,14 @@
-"""What campaigns brought in a period: one pass over touchpoints, installs and events each.
+"""What campaigns brought in a period: one pass over touchpoints and installs each.
+
+A list takes events from figures; a campaign's links and days take a pass over its own events.
 
 Refused clicks and installs that were rejected as fraud are counted separately. An event counts for
 the campaign to which its device's install was credited when the event arrived. Revenue is in
 one currency by each day's rate; currencies without a rate stay as they came.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -17,16 +17,18 @@ from django.db import connection
 from apps_registry.models import Campaign
 from apps_registry.tenancy import current_organization
 from postbacks.callbacks.currency.conversion import USD
-from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.infrastructure.database.statements import fetch_rows
+from postbacks.insights import figures
+from postbacks.insights.figure_parts import Subject
+from postbacks.insights.figures import Figures
 from postbacks.insights.periods import Period
-from postbacks.models import EventSource, InstallKind, TouchpointKind
-from postbacks.values.currencies import minor_digits
+from postbacks.insights.revenue import AmountOfDay, Revenue, revenue_by_key
+from postbacks.models import EventSource, FigureKind, InstallKind, TouchpointKind
 
 T = TypeVar("T")
 
 
-_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}  # those that stand for one currency
+_OPENINGS = ("install", "open")  # no events that somebody pays for
 
 
 class GroupBy(StrEnum):
@@ -91,37 +93,6 @@ _DAY_EXPRESSIONS = {
 }
 
 
-@dataclass(slots=True)
-class Revenue:
-    """An amount in the organization's currency, and those in currencies without a rate of the day.
-
-    These stay as they came, beside it.
-    """
-
-    amount: Decimal = Decimal(0)
-    others: dict[str, Decimal] = field(default_factory=dict)
-    currency: str = USD
-
-    def __str__(self) -> str:
-        """Return it as people read it: $1,234.50 + 12.00 XTS."""
-        rest = [_money(amount, name) for name, amount in self.others.items()]
-        own = _money(self.amount, self.currency)
-        return " + ".join([own, *rest] if self.amount or not rest else rest)
-
-    @property
-    def note(self) -> str:
-        """Say what was left as it came, and why; empty if nothing was."""
-        named = ", ".join(self.others)
-        return f"no rate to {self.currency} for {named}" if named else ""
-
-
-def _money(amount: Decimal, currency: str) -> str:
-    sign = "\N{MINUS SIGN}" if amount < 0 else ""
-    text = f"{abs(amount):,.{minor_digits(currency)}f}"
-    symbol = _SYMBOLS.get(currency, "")
-    return f"{sign}{symbol}{text}" if symbol else f"{sign}{text}\N{NO-BREAK SPACE}{currency}"
-
-
 @dataclass(frozen=True, slots=True)
 class _TouchpointCount:
     key: Any
@@ -165,16 +136,6 @@ class _InstallCount:
 
 
 @dataclass(frozen=True, slots=True)
-class AmountOfDay:
-    """Revenue of one UTC day in one currency; `key` says whose."""
-
-    key: Any
-    day: date
-    currency: str
-    amount: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
 class _EventSum(AmountOfDay):
     """The events of one key, one UTC day and one currency."""
 
@@ -190,24 +151,41 @@ def read_figures(
     """
     if not campaigns:
         return {}
-    figures: dict[Any, CampaignFigures] = {}
+    by_key: dict[Any, CampaignFigures] = {}
 
     def of(key: object) -> CampaignFigures:
-        return figures.setdefault(key, CampaignFigures())
+        return by_key.setdefault(key, CampaignFigures())
 
     for touchpoints in _fetch(_TouchpointCount, _COUNT_TOUCHPOINTS, campaigns, period, by=by):
         of(touchpoints.key).add_touchpoints(touchpoints)
     for installs in _fetch(_InstallCount, _COUNT_INSTALLS, campaigns, period, by=by):
         of(installs.key).installs += installs.count if installs.is_new else 0
         of(installs.key).returns += 0 if installs.is_new else installs.count
-    sums = _fetch(_EventSum, _SUM_EVENTS, campaigns, period, by=by)
+    sums = _sum_events(campaigns, period, by=by)
     for events in sums:
         of(events.key).events += events.count
-    for each in figures.values():
+    for each in by_key.values():
         each.revenue.currency = currency
     for key, revenue in revenue_by_key(sums, now=period.until, currency=currency).items():
         of(key).revenue = revenue
-    return figures
+    return by_key
+
+
+def _sum_events(campaigns: Collection[int], period: Period, *, by: GroupBy) -> Sequence[_EventSum]:
+    """Sum events up; of whole campaigns as figures have counted them, for no log is read then."""
+    if by is not GroupBy.CAMPAIGN:
+        return _fetch(_EventSum, _SUM_EVENTS, campaigns, period, by=by)
+    of = figures.period(period.since, period.until, zone=period.zone, now=period.until)
+    by_campaign = figures.read_figures(
+        of, by=Subject.CAMPAIGN, kinds=(FigureKind.EVENT,), without_names=_OPENINGS
+    )
+    sums: list[_EventSum] = []
+    for key in campaigns:
+        part = by_campaign.get((0, str(key)), Figures())
+        sums += [_EventSum(key, a.day, a.currency, a.amount, 0) for a in part.amounts]
+        if part.events:
+            sums.append(_EventSum(key, period.until.date(), "", None, part.events))
+    return sums
 
 
 def count_rejected_installs(campaign: Campaign, period: Period) -> int:
@@ -229,10 +207,10 @@ def count_rejected_installs(campaign: Campaign, period: Period) -> int:
     return int(count)
 
 
-def sum_figures(figures: Sequence[CampaignFigures]) -> CampaignFigures:
+def sum_figures(parts: Sequence[CampaignFigures]) -> CampaignFigures:
     """Return the sum of several figures."""
     total = CampaignFigures()
-    for part in figures:
+    for part in parts:
         for name in ("clicks", "impressions", "refused", "installs", "returns", "events"):
             setattr(total, name, getattr(total, name) + getattr(part, name))
         total.revenue.amount += part.revenue.amount
@@ -261,23 +239,3 @@ def _fetch(
         first_install=InstallKind.INSTALL.value,
         system=EventSource.SYSTEM.value,
     )
-
-
-def revenue_by_key(
-    sums: Iterable[AmountOfDay], *, now: datetime, currency: str = USD
-) -> dict[Any, Revenue]:
-    """Return the revenue of each key in a currency, by the rates that are known now."""
-    paid = [(row, row.amount) for row in sums if row.amount is not None]
-    moments = {row.day: datetime.combine(row.day, time(), UTC) for row, _ in paid}
-    rates = load_rates(moments.values())
-    revenues: dict[Any, Revenue] = {}
-    for row, amount in paid:
-        revenue = revenues.setdefault(row.key, Revenue(currency=currency))
-        rates_of_day = rates.of(moments[row.day], known_at=now)
-        converted = rates_of_day.convert(amount, row.currency, currency) if row.currency else None
-        if converted is None:
-            name = row.currency or "without currency"
-            revenue.others[name] = revenue.others.get(name, Decimal(0)) + amount
-        else:
-            revenue.amount += converted
-    return revenues

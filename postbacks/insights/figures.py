@@ -17,7 +17,6 @@ from postbacks.callbacks.currency.conversion import USD
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import fetch_rows
-from postbacks.insights.campaign_figures import AmountOfDay, Revenue, revenue_by_key
 from postbacks.insights.figure_changes import MINUTES_KEPT, QUARTERS_KEPT
 from postbacks.insights.figure_parts import (
     EARLIEST,
@@ -26,6 +25,7 @@ from postbacks.insights.figure_parts import (
     Subject,
     midnight,
 )
+from postbacks.insights.revenue import AmountOfDay, Revenue, revenue_by_key
 from postbacks.models import FigureKind, FigureSpan, FigureZone, FlowState
 
 STEPS_PER_E: Final = 10  # of delivery times: see the function `time_step`
@@ -216,16 +216,21 @@ def read_figures(
     by: Subject | None = None,
     only: FigureFilter = FigureFilter(),
     kinds: Collection[FigureKind] = tuple(FigureKind),
+    without_names: Sequence[str] = (),
     most: int | None = None,
 ) -> dict[tuple[int, str], Figures]:
     """Return what the current organization counted, by step from 1 on and by subject.
 
+    Events of `without_names` are left out.
     Without steps the step is 0, without `by` the subject is empty. A subject is our id as text, "0"
     for none; there is no key where nothing was counted.
 
     Raises TooManyFiguresError where there are more than `most` steps and subjects; none is loaded.
     """
-    parts = _parts(of, kinds, only.subjects | ({by} if by else set()))
+    told_apart = only.subjects | ({by} if by else set())
+    if without_names:
+        told_apart.add(Subject.EVENT_NAME)
+    parts = _parts(of, kinds, told_apart)
     rows = fetch_rows(
         _FigureSum,
         _SUM,
@@ -243,6 +248,7 @@ def read_figures(
         partner=only.partner,
         campaign=only.campaign,
         rule=only.rule,
+        without_names=list(without_names),
         most=most,
     )
     if rows and rows[0].step == _TOO_MANY:

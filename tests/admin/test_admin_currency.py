@@ -7,10 +7,8 @@ import pytest
 from django.test import Client
 
 from apps_registry.models import Organization, TrackingLink
-from apps_registry.tenancy import tenant
 from postbacks.callbacks.currency.stored_rates import DayOfRates, store_rates
 from postbacks.infrastructure.database import roles
-from postbacks.models import FigureChange, FigureKind
 from tests import make
 from tests.admin.pages import submit
 from tests.api.calling import owner_of
@@ -32,18 +30,6 @@ def earning(owner: make.Tenant, link: TrackingLink) -> TrackingLink:
     at = (NOW - timedelta(hours=1)).replace(second=0, microsecond=0)
     for amount, currency in (("10", "EUR"), ("5", "USD"), ("3", "XTS")):
         make_event(link, at, device="d", revenue=amount, currency=currency)
-        with as_role(roles.WORKER), tenant(owner.organization.pk):
-            FigureChange.objects.create(
-                at=at,
-                kind=FigureKind.EVENT,
-                app_ref=owner.app.pk,
-                partner_ref=link.campaign.partner_id,
-                campaign_ref=link.campaign_id,
-                event_name="purchase",
-                code=currency,
-                count=1,
-                amount=Decimal(amount),
-            )
     Organization.objects.filter(pk=owner.organization.pk).update(currency="EUR")
     return link
 

@@ -87,6 +87,8 @@ def make_event(
     make_day(at)
     with as_role(roles.WORKER), tenant(link.organization_id):
         app_id = link.campaign.app_id
+        if fields.get("source") != "system":
+            _count_event(app_id, at, device, (name, revenue, currency))
         key = EventKey.objects.create(app_id=app_id, event_id=uuid.uuid4(), received_at=at)
         return Event.objects.create(
             **{
@@ -103,3 +105,23 @@ def make_event(
                 **fields,
             }
         )
+
+
+def _count_event(
+    app_id: int, at: datetime, device: str, event: tuple[str, str | None, str]
+) -> None:
+    """Count an event for whom its device is credited to, as deciding it does."""
+    installs = Install.objects.filter(app_id=app_id, device=device, event_received_at__lte=at)
+    install = installs.order_by("-event_received_at").first()
+    name, revenue, currency = event
+    FigureChange.objects.create(
+        at=at.replace(second=0, microsecond=0),
+        kind="event",
+        app_ref=app_id,
+        partner_ref=install.partner_id or 0 if install else 0,
+        campaign_ref=install.campaign_id or 0 if install else 0,
+        event_name=name,
+        code=currency if revenue else "",
+        count=1,
+        amount=Decimal(revenue) if revenue else None,
+    )

@@ -20,7 +20,6 @@ from postbacks.api.fields import IdFilter, MillisecondDateTimeField, format_time
 from postbacks.api.list_files import record_export
 from postbacks.api.query import InvalidParameters, Query
 from postbacks.callbacks.currency.conversion import USD
-from postbacks.insights.campaign_figures import Revenue
 from postbacks.insights.figure_changes import MINUTES_KEPT, QUARTERS_KEPT
 from postbacks.insights.figure_parts import EARLIEST, Subject
 from postbacks.insights.figures import (
@@ -33,6 +32,7 @@ from postbacks.insights.figures import (
     revenues,
     sum_up,
 )
+from postbacks.insights.revenue import Revenue
 from postbacks.models import CallbackRule
 from postbacks.values.currencies import minor_digits
 

@@ -18,7 +18,6 @@ from postbacks.delivery.lasting_failure import WARNINGS, current_failure, percen
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.database.statements import fetch_row, fetch_rows
-from postbacks.insights.campaign_figures import Revenue
 from postbacks.insights.figure_parts import Subject
 from postbacks.insights.figures import FigureFilter, Figures, read_figures, revenues, sum_up
 from postbacks.insights.overview.asked import AskedOverview, asked_overview
@@ -29,6 +28,7 @@ from postbacks.insights.overview.flow import (
     most_troubled,
     tally_steps,
 )
+from postbacks.insights.revenue import Revenue
 from postbacks.models import (
     CallbackRule,
     FigureKind,

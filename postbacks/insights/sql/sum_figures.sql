@@ -63,7 +63,7 @@ WITH part AS (
         LEFT JOIN callback_rule AS rule
           ON rule.organization_id = %(organization)s AND rule.id = counted.rule_ref
     ) AS figures
-    WHERE kind = ANY(%(kinds)s)
+    WHERE kind = ANY(%(kinds)s) AND NOT event_name = ANY(%(without_names)s::text[])
       AND (%(app)s::bigint IS NULL OR app_ref = %(app)s)
       AND (%(campaign)s::bigint IS NULL OR campaign_ref = %(campaign)s)
       AND (%(partner)s::bigint IS NULL OR partner_ref = %(partner)s)
