@@ -76,18 +76,20 @@ def encode_json_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 def encode_rows(rows: Iterable[Sequence[object]]) -> bytes:
     """Return rows as CSV (RFC 4180) in UTF-8."""
     buffer = io.StringIO()
-    csv.writer(buffer).writerows([format_cell(value) for value in row] for row in rows)
+    csv.writer(buffer).writerows(
+        # Most cells of events are empty.
+        ["" if value is None else format_cell(value) for value in row]
+        for row in rows
+    )
     return buffer.getvalue().encode("utf-8", "replace")
 
 
 def format_cell(value: object) -> str:
     """Return a value as the text of a cell that no spreadsheet runs."""
-    if value is None:  # most cells of events
-        return ""
     if isinstance(value, dict | list | tuple):
         return _without_formula(json.dumps(value, ensure_ascii=False, default=str))
     text = format_value(value)
-    is_plain = isinstance(value, bool | datetime | Decimal | int | float)
+    is_plain = value is None or isinstance(value, bool | datetime | Decimal | int | float)
     return text if is_plain else _without_formula(text)
 
 
@@ -146,6 +148,8 @@ def _without_formula(text: str) -> str:
     """
     if _is_formula(text) or text.startswith(_BLANK_PREFIXES):
         text = f"'{text}"
+    if _SEPARATORS.search(text) is None:
+        return text
     first, *others = _SEPARATORS.split(text)
     pieces = [first]
     for separator, piece in zip(others[::2], others[1::2], strict=True):
