@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Self
 
 from apps_registry.models import Organization
@@ -33,10 +33,14 @@ class MoneyConverter:
         return cls(currency, load_rates([began_at]).of(began_at, known_at=began_at))
 
     def total(self, money: Mapping[str, str]) -> Decimal | None:
-        """Return the sum of amounts by currency; None if one has no rate, never 1:1."""
+        """Return the sum of amounts by currency; None if one is no amount or has no rate."""
         total = Decimal(0)
-        for currency, amount in money.items():
-            converted = self.rates.convert(Decimal(amount), currency, self.currency)
+        for currency, text in money.items():
+            try:
+                amount = Decimal(text)
+            except InvalidOperation:
+                return None
+            converted = self.rates.convert(amount, currency, self.currency)
             if converted is None:
                 return None
             total += converted
