@@ -13,6 +13,7 @@ from django.test import TransactionTestCase, client
 from pytest_django import DjangoDbBlocker
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from postbacks.infrastructure.rate_limits.at_once import long_requests
 from postbacks.intake import refused_events
 from tests import database, redis_server
 from tests.workers import sending_tests
@@ -71,6 +72,12 @@ def _contexts_of_pages() -> Iterator[None]:
 def _quick_passwords() -> None:
     """Hash the tests' passwords quickly; the slowness of real ones is the point of them."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _files_that_nobody_reads_hold_no_place() -> None:
+    """Begin each test with no long request under way: a test's client closes only what it reads."""
+    long_requests.cache_clear()
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from postbacks.api.throttling import TooFast
 from postbacks.infrastructure.rate_limits.at_once import (
     RETRY_AFTER,
     TooManyAtOnceError,
+    end_with,
     long_requests,
 )
 from postbacks.web.middleware import own_transactions
@@ -71,7 +72,7 @@ class OrganizationViewSet(ListFiles):
             with ExitStack() as self._transaction:
                 response = super().dispatch(request, *args, **kwargs)
             if response.streaming:  # a file is made while it is sent
-                response._resource_closers.append(self._turn.pop_all().close)  # type: ignore[attr-defined]  # Django's own way
+                end_with(response, self._turn)
             return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

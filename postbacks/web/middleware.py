@@ -30,6 +30,7 @@ from postbacks.infrastructure.database.stalls import note_outage
 from postbacks.infrastructure.rate_limits.at_once import (
     RETRY_AFTER,
     TooManyAtOnceError,
+    end_with,
     long_requests,
 )
 from postbacks.web import visits
@@ -180,7 +181,7 @@ class TenantOfRequest:
             if response.status_code >= 500 and current_organization() is not None:
                 transaction.set_rollback(True)
             if response.streaming:  # a file is made while it is sent
-                response._resource_closers.append(request.turn.pop_all().close)  # type: ignore[attr-defined]  # Django's own way
+                end_with(response, request.turn)
             return response
 
     def process_view(

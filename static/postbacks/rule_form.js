@@ -24,6 +24,10 @@
     state.textContent = "Updating…";
     fetch(rule.dataset.previewUrl, { method: "POST", body: data, signal })
       .then((response) => {
+        if (response.status === 429) { // colleagues or other tabs are at it too: a moment later
+          timer = setTimeout(preview, 1000 * (Number(response.headers.get("Retry-After")) || 2));
+          throw new DOMException("", "AbortError");
+        }
         if (!response.ok || response.redirected) throw new Error(String(response.status));
         return response.text();
       })

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from threading import Thread
 from time import monotonic
 
 import pytest
+from django.http import StreamingHttpResponse
 from django.test import Client
 
 from apps_registry.tenancy import tenant
@@ -70,6 +72,19 @@ def test_many_organizations_together_leave_threads_to_what_is_short() -> None:
     long.begin(OTHERS)()
     assert not long._running
     assert not long._waiting
+
+
+def test_a_file_has_its_place_until_it_is_closed_or_nobody_has_it() -> None:
+    long = LongRequests(6)
+    for ends in (lambda response: response.close(), lambda _response: None):
+        response = StreamingHttpResponse(iter([b"a"]))
+        with ExitStack() as turn:
+            turn.callback(long.begin(OURS))
+            at_once.end_with(response, turn)
+        assert long._running[OURS] == 1
+        ends(response)
+        del response
+        assert not long._running
 
 
 @pytest.mark.parametrize(

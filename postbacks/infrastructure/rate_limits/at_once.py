@@ -4,14 +4,17 @@ Previews, imports, files and the like take a thread for a second or more. The th
 are few: without a bound one organization would have them all, and everybody else would wait.
 """
 
+import weakref
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from threading import Condition
 from time import monotonic
 from typing import Final
 
 from django.conf import settings
+from django.http.response import HttpResponseBase
 
 MOST_RUNNING: Final = 2  # of an organization
 MOST_WAITING: Final = 1
@@ -76,3 +79,12 @@ class LongRequests:
 def long_requests() -> LongRequests:
     """Return those of this process: a quarter of its threads is left to what is short."""
     return LongRequests(max(1, settings.WEB_THREADS * 3 // 4))
+
+
+def end_with(response: HttpResponseBase, turn: ExitStack) -> None:
+    """Let a turn last while a file, which is made as it is sent, has not been sent.
+
+    Nor may a response that nobody closes keep it: then it ends when the response is forgotten.
+    """
+    end = weakref.finalize(response, turn.pop_all().close)
+    response._resource_closers.append(end)  # type: ignore[attr-defined]  # Django's own way
