@@ -83,6 +83,7 @@ class Refusals:
     count: str
     days: int
     most_often: str
+    field: str  # as the caller wrote it
     url: str
 
 
@@ -190,11 +191,11 @@ def _refusals(app: App) -> Refusals | None:
     if not counts:
         return None
     most = counts[0]
-    field = f" ({most.pointer})" if most.pointer else ""
     return Refusals(
         wording.number(sum(each.refused for each in counts)),
         DAYS_KEPT,
-        wording.lower_first(f"{most.label}{field}"),
+        wording.lower_first(most.label),
+        most.pointer,
         list_url("refusedevent", app=str(app.pk)),
     )
 
