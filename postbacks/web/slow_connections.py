@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
+_CHUNK_LINE_BYTES: Final = 4096  # a chunk's size and what stands beside it
 HEAD_BYTES: Final = 64 * 1024
 REQUEST_BYTES: Final = 8 * 1024 * 1024  # more than any door takes; longer ones are not waited for
 SECONDS: Final = 30.0  # for a request, and a second more for each KiB that has come
@@ -130,15 +131,22 @@ class Arriving:
     def _has_last_chunk(self) -> bool:
         """Follow the chunks that have come; malformed ones are the server's to refuse."""
         received = self.received
-        while (line_end := received.find(b"\r\n", self._chunk_at, self._chunk_at + 4096)) >= 0:
+        while (line_end := self._find(b"\r\n", self._chunk_at, _CHUNK_LINE_BYTES)) >= 0:
             size = received[self._chunk_at : line_end].split(b";")[0].strip()
-            if not re.fullmatch(rb"[0-9a-fA-F]+", size):
+            if not re.fullmatch(rb"[0-9a-fA-F]+", size) or int(size, 16) > REQUEST_BYTES:
                 self._is_malformed = True
                 return False
             if not int(size, 16):
-                return received.find(b"\r\n\r\n", line_end, line_end + HEAD_BYTES) >= 0
+                return self._find(b"\r\n\r\n", line_end, HEAD_BYTES) >= 0
             self._chunk_at = line_end + 2 + int(size, 16) + 2
         return False
+
+    def _find(self, end: bytes, start: int, most: int) -> int:
+        """Return where a line of chunks or their trailers end; if they can't any more, say so."""
+        at = self.received.find(end, start, start + most)
+        if at < 0 and len(self.received) >= start + most:
+            self._is_malformed = True
+        return at
 
 
 class Received(Unreader):  # type: ignore[misc]  # gunicorn is not typed

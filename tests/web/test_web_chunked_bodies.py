@@ -335,6 +335,29 @@ def test_under_gunicorn_chunks_are_read_and_broken_ones_refused(tenant, port) ->
     assert [str(event.revenue) for event in events_of(tenant)] == ["9.99"] * 3
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"2\r\n{}\r\n0\r\n" + b"X-Trailer: a\r\n" * 10_000 + b"\r\n",
+        b"2\r\n{}\r\n0\r\n" + b"a" * 100_000,
+        b"2;" + b"a" * 100_000 + b"\r\n{}\r\n0\r\n\r\n",
+        b"2;" + b"a" * 100_000,
+        b"0" * 5_000 + b"2\r\n{}\r\n0\r\n\r\n",
+        b"F" * 24 + b"\r\n{}\r\n0\r\n\r\n",
+        b"7FFFFFFFFFFFFFFF\r\n{}\r\n0\r\n\r\n",
+    ],
+    ids=["trailers", "a trailer", "extension", "no line", "zeros", "overflow", "more than may be"],
+)
+def test_under_gunicorn_chunks_that_can_never_end_are_refused_at_once(
+    tenant, port, body: bytes
+) -> None:
+    answer = exchange(port, chunked("/api/v1/events", tenant.sdk_key)[:-5] + body)
+
+    # What has all come in one piece may still be read, and is then no event.
+    assert answer.split()[1] in {b"400", b"413", b"422"}, answer[:300]
+    assert b"Connection: close" in answer
+
+
 def test_under_gunicorn_a_refused_body_leaves_a_connection_that_works(tenant, port) -> None:
     alive = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     good, much = f"Bearer {tenant.sdk_key}", b"x" * 6_000_000
