@@ -83,7 +83,7 @@ class OrganizationViewSet(ListFiles):
             try:
                 self._turn.callback(long_requests().begin(self.caller.organization_id))
             except TooManyAtOnceError as refusal:
-                raise TooFast(str(refusal).partition(";")[0], RETRY_AFTER) from None
+                raise TooFast(str(refusal), RETRY_AFTER) from None
         self._enter(request)
         self.query = read_query(request._request.GET, self.queries.get(self.action or "", Query))
 

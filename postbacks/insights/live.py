@@ -183,12 +183,12 @@ class Stream:
         The rows came with few readings: pages that asked between the same two have one answer.
         """
         after = max((moment for moment in self._readings if moment <= after), default=0.0)
-        found = self._answers.get((search, after))
-        if found is None:
+        answer = self._answers.get((search, after))
+        if answer is None:
             if len(self._answers) >= MOST_ANSWERS:
                 self._answers.clear()
-            found = self._answers[search, after] = make(after)
-        return found
+            answer = self._answers[search, after] = make(after)
+        return answer
 
     @cached_property
     def _readings(self) -> frozenset[float]:

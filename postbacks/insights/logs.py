@@ -47,12 +47,8 @@ _CODE = re.compile(r"[1-5][0-9]{2}")
 _COUNTS = re.compile(r"(?P<first>[0-9]{1,6})(?:(?P<more>\+)|-(?P<last>[0-9]{1,6}))?")
 _MOST_COUNTED = 10**9
 TEXT_SECONDS = 2.0  # in which a text is looked for at once
-COSTLY_FILTERS = (
-    "outcome",
-    "error",
-    "kind",
-    "country",
-)  # look at an attempt or the event of each postback
+# They look at an attempt or the event of each postback.
+COSTLY_FILTERS = ("outcome", "error", "kind", "country")
 _CODE_CLASS = re.compile(r"([1-5])xx")
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
 _MOST_COUNTS = 1_000
@@ -276,9 +272,9 @@ def delivery_log(search: PostbackSearch, cursor: Cursor) -> KeysetPage[Postback]
     rows = search.span.within(Postback.objects.defer("other_fingerprints"), "event_received_at")
     # In queries of their own: a join might keep PostgreSQL from reading days in order.
     related = ("rule__partner", "app")
-    found = _search(rows, "event_received_at", search.conditions, has_id=has_id, related=related)
+    matches = _search(rows, "event_received_at", search.conditions, has_id=has_id, related=related)
     seconds = TEXT_SECONDS if search.text else None
-    return replace(found, seconds=seconds, costly=search.is_costly).page(cursor)
+    return replace(matches, seconds=seconds, costly=search.is_costly).page(cursor)
 
 
 def event_log(search: EventSearch, cursor: Cursor) -> KeysetPage[Event]:
@@ -328,8 +324,8 @@ def touchpoint_log(search: TouchpointSearch, cursor: Cursor) -> KeysetPage[Touch
     has_id = SearchedId(search.id).touchpoints if search.id else None
     rows = search.span.within(Touchpoint.objects.all(), "received_at")
     related = ("app", "partner", "campaign", "link")
-    found = _search(rows, "received_at", conditions, has_id=has_id, related=related)
-    return replace(found, kinds=kinds_of_touchpoints(search.kind)).page(cursor)
+    matches = _search(rows, "received_at", conditions, has_id=has_id, related=related)
+    return replace(matches, kinds=kinds_of_touchpoints(search.kind)).page(cursor)
 
 
 def kinds_of_touchpoints(kind: str = "") -> list[Q]:

@@ -145,20 +145,21 @@ class GroupCommit(Generic[W, R]):
                 entry.turn.release()
                 if isinstance(entry.turn, LoopTurn):
                     loops.add(entry.turn.loop)
-            next_entry = self._waiting[0] if self._waiting else None
-            self._is_writing = next_entry is not None
-            if next_entry is None:
-                pass
-            elif isinstance(next_entry.turn, LoopTurn):
-                loop = next_entry.turn.loop
+            self._is_writing = bool(self._waiting)
+            if self._waiting and (loop := self._let_lead(self._waiting[0])):
                 loops.add(loop)
-                call = partial(self._write_for_loop, loop)
-                loop.released.append(partial(loop.at_end_of_turn, call))
-            else:
-                next_entry.leads = True
-                next_entry.turn.release()
         for loop in loops:
             loop.wake()  # after all of them, for it would take the processor from this thread
+
+    def _let_lead(self, entry: _Entry[W, R]) -> Loop | None:
+        """Have the next group written: by its first request, or by a loop, which is to be woken."""
+        if isinstance(entry.turn, LoopTurn):
+            loop = entry.turn.loop
+            loop.released.append(partial(loop.at_end_of_turn, partial(self._write_for_loop, loop)))
+            return loop
+        entry.leads = True
+        entry.turn.release()
+        return None
 
     def _write_for_loop(self, loop: Loop) -> None:
         """Write in the loop; or have a thread do it, which then lends the loop its connection."""

@@ -195,7 +195,7 @@ class TenantOfRequest:
             try:
                 request.turn.callback(long_requests().begin(organization.pk))
             except TooManyAtOnceError as refusal:
-                return _busy(request, str(refusal))
+                return _busy(request, refusal)
         if _has_own_transactions(view):
             return None
         request.around_view.enter_context(tenant(organization.pk))
@@ -258,7 +258,8 @@ def _is_long(request: HttpRequest) -> bool:
     return name is not None and (name in _LONG_PAGES or name.endswith("_export"))
 
 
-def _busy(request: HttpRequest, sentence: str) -> HttpResponse:
+def _busy(request: HttpRequest, refusal: TooManyAtOnceError) -> HttpResponse:
+    sentence = f"{refusal}; try again in {RETRY_AFTER} seconds."
     answer = render(request, "busy.html", {"sentence": sentence}, status=429)
     answer["Retry-After"] = str(RETRY_AFTER)
     return answer

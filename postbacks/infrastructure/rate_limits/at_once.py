@@ -23,13 +23,10 @@ RETRY_AFTER: Final = 2  # seconds
 
 
 class TooManyAtOnceError(Exception):
-    """The organization has as many long requests under way as it may; the message is a sentence."""
+    """The organization has as many long requests under way as it may; the message says so."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "Your organization has as many long requests under way as may be at once; try again in "
-            f"{RETRY_AFTER} seconds."
-        )
+        super().__init__("Your organization has as many long requests under way as may be at once")
 
 
 class LongRequests:
